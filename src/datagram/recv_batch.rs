@@ -1,18 +1,18 @@
 //! Buffers for the datagrams that one system call receives; reused by the next call.
 
+use super::MAX_UDP_PAYLOAD;
 use super::message::{RecvMeta, payloads};
-use super::{BATCH_SIZE, MAX_UDP_PAYLOAD};
 use crate::net::memory;
 
 /// Slot size for one UDP datagram, or for several that the kernel merged (`UDP_GRO`).
-const UDP_SLOT: usize = 64 << 10;
+pub(super) const UDP_SLOT: usize = 64 << 10;
 /// Slot size for one Unix datagram: the default send buffer (`net.core.wmem_default`) allows
 /// 212,960 bytes.
-const UNIX_SLOT: usize = 256 << 10;
+pub(super) const UNIX_SLOT: usize = 256 << 10;
 /// A Unix socket queues no more than about this many datagrams (`net.unix.max_dgram_qlen`).
-const UNIX_SLOTS: usize = 8;
+pub(super) const UNIX_SLOTS: usize = 8;
 
-/// Slots for up to [`BATCH_SIZE`] datagrams, and the content of the last receive.
+/// Slots for up to [`BATCH_SIZE`](super::BATCH_SIZE) datagrams, and the content of the last receive.
 ///
 /// The memory stays the kernel's zero page until a datagram is written to it.
 #[derive(Debug, Default)]
@@ -33,18 +33,8 @@ pub struct DatagramGroup<'a> {
 }
 
 impl RecvBatch {
-    /// Slots for UDP datagrams of every length.
-    pub fn udp() -> RecvBatch {
-        RecvBatch::new(BATCH_SIZE, UDP_SLOT)
-    }
-
-    /// Slots for Unix datagrams; one that is too long is marked as truncated.
-    pub fn unix() -> RecvBatch {
-        RecvBatch::new(UNIX_SLOTS, UNIX_SLOT)
-    }
-
     /// Up to `slots` slots of `slot_size` bytes; fewer if memory is short.
-    fn new(slots: usize, slot_size: usize) -> RecvBatch {
+    pub(super) fn new(slots: usize, slot_size: usize) -> RecvBatch {
         let mut bytes = memory::zeroed_buffer(slots * slot_size, slot_size);
         bytes.truncate(bytes.len() / slot_size * slot_size);
         RecvBatch { bytes, slot_size, filled: Vec::with_capacity(slots) }

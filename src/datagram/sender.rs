@@ -17,7 +17,7 @@ use super::icmp_errors::{IcmpError, IcmpErrors};
 use super::message::{LocalSource, Transmit};
 use super::portable;
 use crate::net::address::Address;
-use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::hexdump::ServerDump;
 use crate::report::traffic::TrafficLog;
 use crate::shutdown::Shutdown;
@@ -33,7 +33,6 @@ const LAST_PAUSE: Duration = Duration::from_millis(32);
 const MAX_UNRELATED_ERRORS: u32 = 8;
 
 /// A datagram socket, used for sending by any number of threads.
-#[derive(Debug)]
 pub struct DatagramSender {
     pub(super) socket: Socket,
     pub(super) shutdown: Shutdown,
@@ -41,35 +40,28 @@ pub struct DatagramSender {
     batching_disabled: AtomicBool,
     icmp_errors: IcmpErrors,
     /// The log of `-vv`.
-    traffic: OnceLock<TrafficLog>,
+    traffic: Option<TrafficLog>,
     /// The hex dump.
     dump: OnceLock<ServerDump>,
 }
 
 impl DatagramSender {
-    pub(super) fn new(socket: Socket, shutdown: &Shutdown) -> DatagramSender {
+    pub(super) fn new(socket: Socket, context: &Context) -> DatagramSender {
         let batching_disabled = AtomicBool::new(!cfg!(target_os = "linux"));
-        let shutdown = shutdown.clone();
+        let Context { report, shutdown } = context;
         DatagramSender {
             socket,
-            shutdown,
+            shutdown: shutdown.clone(),
             batching_disabled,
             icmp_errors: IcmpErrors::default(),
-            traffic: OnceLock::new(),
+            traffic: TrafficLog::of_datagrams(report),
             dump: OnceLock::new(),
         }
     }
 
-    /// Logs each datagram that is sent from now on, under `-vv`.
-    pub fn log_traffic(&self, report: &Report) {
-        if let Some(log) = TrafficLog::of_datagrams(report) {
-            let _ = self.traffic.set(log);
-        }
-    }
-
-    /// The log of `-vv`.
+    /// The log of `-vv`, which has each datagram that is sent.
     pub fn traffic(&self) -> Option<&TrafficLog> {
-        self.traffic.get()
+        self.traffic.as_ref()
     }
 
     /// Dumps each datagram that is sent from now on.

@@ -8,13 +8,14 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 use socket2::{Domain, Socket};
 
-use super::portable;
-use super::recv_batch::RecvBatch;
+use super::recv_batch::{RecvBatch, UDP_SLOT, UNIX_SLOT, UNIX_SLOTS};
 use super::sender::{DatagramSender, is_unsupported};
+use super::{BATCH_SIZE, portable};
 use crate::net::address::Address;
 #[cfg(target_os = "linux")]
 use crate::process::sockopt::{self, receive_icmp_errors};
-use crate::shutdown::{Shutdown, WaitOutcome};
+use crate::report::context::Context;
+use crate::shutdown::WaitOutcome;
 
 /// The kernel's default holds 25 datagrams of 8 KiB, fewer than one burst.
 const RECV_BUFFER: usize = 4 << 20;
@@ -29,7 +30,6 @@ pub enum RecvBuffer {
 }
 
 /// A bound datagram socket.
-#[derive(Debug)]
 pub struct DatagramSocket {
     sender: Arc<DatagramSender>,
     local: Address,
@@ -46,10 +46,10 @@ impl DatagramSocket {
     pub fn for_server(
         socket: Socket,
         buffer: RecvBuffer,
-        shutdown: &Shutdown,
+        context: &Context,
         stdout: Option<BorrowedFd<'static>>,
     ) -> io::Result<DatagramSocket> {
-        let socket = DatagramSocket::for_client(socket, buffer, shutdown)?;
+        let socket = DatagramSocket::for_client(socket, buffer, context)?;
         socket.set_server_options();
         Ok(DatagramSocket { stdout, ..socket })
     }
@@ -58,13 +58,13 @@ impl DatagramSocket {
     pub fn for_client(
         socket: Socket,
         buffer: RecvBuffer,
-        shutdown: &Shutdown,
+        context: &Context,
     ) -> io::Result<DatagramSocket> {
         let local = Address::from(&socket.local_addr()?);
         if buffer == RecvBuffer::Grow {
             grow_recv_buffer(&socket);
         }
-        let sender = Arc::new(DatagramSender::new(socket, shutdown));
+        let sender = Arc::new(DatagramSender::new(socket, context));
         Ok(DatagramSocket { sender, local, stdout: None, stdout_closed: false })
     }
 
@@ -117,11 +117,12 @@ impl DatagramSocket {
         &self.sender
     }
 
-    /// A batch with slots of a suitable size.
+    /// A batch with slots for UDP datagrams of every length, or for Unix datagrams; one that is too
+    /// long is marked as truncated.
     pub fn new_batch(&self) -> RecvBatch {
         match self.local {
-            Address::Inet(_) => RecvBatch::udp(),
-            _ => RecvBatch::unix(),
+            Address::Inet(_) => RecvBatch::new(BATCH_SIZE, UDP_SLOT),
+            _ => RecvBatch::new(UNIX_SLOTS, UNIX_SLOT),
         }
     }
 

@@ -19,7 +19,6 @@ pub struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    /// Before the first request for `url`.
     pub fn new(options: &'a FetchOptions, url: HttpUrl) -> Attempts<'a> {
         Attempts { options, start_url: url.clone(), url, redirects: 0, retries: 0 }
     }

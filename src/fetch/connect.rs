@@ -1,11 +1,12 @@
-//! The connection of one exchange, and the request to send over it.
+//! The connection of one exchange: connecting, the request that is sent over it, closing.
 
+use super::connection::HttpConnection;
 use super::download::Download;
 use super::options::{FetchOptions, HostOverride, ServerRole};
 use super::resume::ResumePoint;
-use crate::error::Failure;
+use crate::error::{Failure, Phase};
 use crate::http::HttpUrl;
-use crate::http::request::Request;
+use crate::http::request::{Request, masked_lines};
 use crate::net::connect_event::ConnectEvent;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
@@ -13,6 +14,7 @@ use crate::net::proxy::basic::basic_auth;
 use crate::net::proxy::{Proxy, Route};
 use crate::net::retry::Retry;
 use crate::net::stream::Stream;
+use crate::report::event::{Closed, Event, Role};
 
 impl Download<'_> {
     /// Connects to the server of a URL, or to the proxy before it.
@@ -87,5 +89,45 @@ impl Download<'_> {
             },
             accept_encoding: !wants_plain,
         }
+    }
+
+    /// Sends the request, after `--delay`.
+    pub fn send(&self, connection: &mut HttpConnection, request: &[u8]) -> Result<(), Failure> {
+        let options = &self.options.request;
+        let report = &self.context.report;
+        report.log_delay(options.delay);
+        if !options.delay.is_zero() {
+            self.sleep(options.delay, Phase::Send)?;
+        }
+        if report.shows_traffic() {
+            let lines = masked_lines(request);
+            report.emit(&Event::Request { conn: self.conn, lines });
+        }
+        connection.send(request)?;
+        if options.half_close && connection.bytes_out == request.len() as u64 {
+            connection.half_close();
+        }
+        Ok(())
+    }
+
+    /// Closes the connection, and counts what it received.
+    pub fn close(&mut self, mut connection: HttpConnection) {
+        connection.close();
+        self.timing.first_byte(connection.first_byte);
+        self.bytes += connection.bytes_in;
+        let info = &connection.stream.info;
+        self.context.report.emit(&Event::Closed(Closed {
+            conn: self.conn,
+            bytes_in: connection.bytes_in,
+            bytes_out: connection.bytes_out,
+            seconds: info.began.elapsed().as_secs_f64(),
+            local: info.local.to_string(),
+            peer: info.peer.to_string(),
+            ended_by: connection.ended_by,
+            relayed: None,
+            exit_status: None,
+            saved: None,
+            role: Role::Client,
+        }));
     }
 }

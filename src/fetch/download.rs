@@ -14,33 +14,29 @@ use super::timings::Timing;
 use super::transaction::Transaction;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::http::HttpUrl;
-use crate::http::request::masked_lines;
 use crate::net::connect_event::ConnectEvent;
 use crate::net::proxy::Route;
 use crate::net::stdout;
 use crate::report::context::Context;
-use crate::report::event::{Closed, Endpoints, Event, Role};
+use crate::report::event::{Endpoints, Event};
 use crate::report::traffic::SentContent;
 
 /// The download of one URL.
 pub struct Download<'a> {
-    /// The report and the end of the run.
     pub context: &'a Context,
-    /// The options of the run.
     pub options: &'a FetchOptions,
     /// The URL that the user named.
     pub start_url: HttpUrl,
     /// What the response must be newer than.
     pub condition: Option<Condition>,
-    /// The times of its phases.
     pub timing: Timing,
     /// The number of the current connection, from 1.
     pub conn: u64,
-    bytes: u64,
+    /// Bytes received, over all connections.
+    pub bytes: u64,
 }
 
 impl<'a> Download<'a> {
-    /// The download of `url`.
     pub fn new(context: &'a Context, options: &'a FetchOptions, url: HttpUrl) -> Download<'a> {
         Download {
             context,
@@ -143,12 +139,12 @@ impl<'a> Download<'a> {
         self.sleep(delay, Phase::Receive)
     }
 
-    fn sleep(&self, delay: Duration, phase: Phase) -> Result<(), Failure> {
+    /// Sleeps at `phase`, unless the run is to end.
+    pub fn sleep(&self, delay: Duration, phase: Phase) -> Result<(), Failure> {
         let stopped = |reason| Failure::shutdown(phase, &self.start_url, reason);
         self.context.shutdown.sleep(delay).map_err(stopped)
     }
 
-    /// One exchange with one server.
     fn exchange(
         &mut self,
         attempts: &Attempts<'_>,
@@ -183,43 +179,5 @@ impl<'a> Download<'a> {
         let result = sent.and_then(|()| Transaction::new(exchange, &mut connection, output).run());
         self.close(connection);
         result.map_err(|failure| failure.of_conn(self.conn))
-    }
-
-    fn close(&mut self, mut connection: HttpConnection) {
-        connection.close();
-        self.timing.first_byte(connection.first_byte);
-        self.bytes += connection.bytes_in;
-        let info = &connection.stream.info;
-        self.context.report.emit(&Event::Closed(Closed {
-            conn: self.conn,
-            bytes_in: connection.bytes_in,
-            bytes_out: connection.bytes_out,
-            seconds: info.began.elapsed().as_secs_f64(),
-            local: info.local.to_string(),
-            peer: info.peer.to_string(),
-            ended_by: connection.ended_by,
-            relayed: None,
-            exit_status: None,
-            saved: None,
-            role: Role::Client,
-        }));
-    }
-
-    fn send(&self, connection: &mut HttpConnection, request: &[u8]) -> Result<(), Failure> {
-        let options = &self.options.request;
-        let report = &self.context.report;
-        report.log_delay(options.delay);
-        if !options.delay.is_zero() {
-            self.sleep(options.delay, Phase::Send)?;
-        }
-        if report.shows_traffic() {
-            let lines = masked_lines(request);
-            report.emit(&Event::Request { conn: self.conn, lines });
-        }
-        connection.send(request)?;
-        if options.half_close && connection.bytes_out == request.len() as u64 {
-            connection.half_close();
-        }
-        Ok(())
     }
 }

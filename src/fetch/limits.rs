@@ -15,16 +15,12 @@ const MIN_INTERVAL: Duration = Duration::from_millis(1);
 /// Time and speed limits, with what has been measured of them.
 #[derive(Debug)]
 pub struct Limits {
-    /// The longest wait for received bytes, or for space to send.
     pub idle_timeout: Option<Duration>,
-    /// The most bytes received per second.
     pub throttle: Option<Throttle>,
-    /// The fewest bytes received per second.
     pub min_speed: Option<SpeedLimit>,
 }
 
 impl Limits {
-    /// The limits of an exchange that begins now.
     pub fn new(options: &LimitOptions) -> Limits {
         Limits {
             idle_timeout: options.idle_timeout,

@@ -5,25 +5,28 @@
 //! [`exchange`] and [`response`] decide at its head what is done, [`output`] writes its body.
 //! [`partial_file`], [`resume`] and [`resume_tag`] are the file that can be continued.
 
-pub mod attempts;
-pub mod binary_body;
-pub mod body_splice;
-pub mod condition;
-pub mod connect;
-pub mod connection;
-pub mod download;
-pub mod exchange;
-pub mod limits;
+mod attempts;
+mod binary_body;
+mod body_splice;
+mod condition;
+mod connect;
+mod connection;
+mod download;
+mod exchange;
+mod limits;
 pub mod options;
 pub mod output;
+mod part_names;
 pub mod partial_file;
-pub mod response;
-pub mod resume;
-pub mod resume_tag;
-pub mod send;
-pub mod status;
-pub mod timings;
-pub mod transaction;
+mod peer_wait;
+mod response;
+mod response_error;
+mod resume;
+mod resume_tag;
+mod send;
+mod status;
+mod timings;
+mod transaction;
 
 pub use options::FetchOptions;
 

@@ -9,7 +9,6 @@ use super::partial_file::KeptName;
 use crate::error::Failure;
 use crate::http::ParserOptions;
 use crate::http::range::RequestedRange;
-use crate::http::redirect::Downgrade;
 use crate::http::request::CustomHeader;
 use crate::http::url::UserInfo;
 use crate::net::dial::Dialer;
@@ -57,7 +56,7 @@ pub struct RequestOptions {
     /// Redirects that are followed; 0 = the redirect itself is the response.
     pub max_redirects: u32,
     /// Whether a redirect may lead from https to http.
-    pub downgrade: Downgrade,
+    pub allow_downgrade: bool,
 }
 
 /// What is accepted as a response.

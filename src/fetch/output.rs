@@ -5,7 +5,8 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use super::binary_body::is_binary;
-use super::partial_file::{BodyMetadata, KeptName, PartialFile, Start};
+use super::part_names::Start;
+use super::partial_file::{BodyMetadata, KeptName, PartialFile};
 use crate::error::{Failure, Phase};
 use crate::net::stdout::Stdout;
 use crate::report::context::Context;

@@ -2,7 +2,8 @@
 
 use super::exchange::{NextAction, is_encoded};
 use super::output::KeptPart;
-use super::partial_file::{BodyMetadata, Start};
+use super::part_names::Start;
+use super::partial_file::BodyMetadata;
 use super::resume_tag::{ResumeTag, Validators};
 use super::status;
 use super::transaction::Transaction;

@@ -1,14 +1,9 @@
 //! Sends the request of one exchange.
 
 use std::io;
-use std::os::fd::AsFd;
-use std::time::Instant;
-
-use rustix::event::PollFlags;
 
 use super::connection::HttpConnection;
 use crate::error::{Failure, Phase};
-use crate::shutdown::WaitOutcome;
 
 /// A socket that poll(2) calls writable accepts at least this much without blocking.
 const SEND_CHUNK: usize = 4096;
@@ -38,25 +33,6 @@ impl HttpConnection {
         Ok(())
     }
 
-    /// Waits for space to send, or for an error that the write finds. False where there is none and
-    /// data arrives: the peer has responded already. Records of a layer cannot be distinguished
-    /// from a response, so there only space counts.
-    fn wait_for_space(&mut self) -> Result<bool, Failure> {
-        let deadline = self.limits.idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
-        let is_plain = self.stream.reader.raw().is_some();
-        let input = if is_plain { PollFlags::IN } else { PollFlags::empty() };
-        let socket = self.stream.handle.socket();
-        match self.shutdown.wait(socket.as_fd(), PollFlags::OUT | input, deadline) {
-            Ok(WaitOutcome::Ready(found)) => Ok(found != PollFlags::IN),
-            Ok(WaitOutcome::TimedOut) => Err(self.timed_out(Phase::Send)),
-            Ok(WaitOutcome::Shutdown(reason)) => {
-                Err(Failure::shutdown(Phase::Send, &self.target, reason))
-            }
-            Err(e) => Err(Failure::new(Phase::Send, &self.target, e)),
-        }
-    }
-
-    /// Shuts the sending direction down.
     pub fn half_close(&mut self) {
         let _ = self.stream.writer.finish();
     }

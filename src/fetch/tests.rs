@@ -20,7 +20,6 @@ use super::partial_file::KeptName;
 use super::{FetchOptions, run};
 use crate::error::{Failure, Phase};
 use crate::http::range::RequestedRange;
-use crate::http::redirect::Downgrade;
 use crate::http::url::UserInfo;
 use crate::http::{HttpUrl, ParserOptions};
 use crate::net::dial::Dialer;
@@ -129,7 +128,7 @@ pub fn options() -> FetchOptions {
             delay: Duration::ZERO,
             host_overrides: Vec::new(),
             max_redirects: 10,
-            downgrade: Downgrade::Refuse,
+            allow_downgrade: false,
         },
         response: ResponseOptions { parser: ParserOptions::default(), any_status: false },
         output: OutputOptions {

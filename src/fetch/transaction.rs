@@ -3,13 +3,11 @@
 //!
 //! What its head leads to, and how the output begins and ends, is in [`response`](super::response).
 
-use std::io;
-
 use super::body_splice::BodySplice;
 use super::connection::{HttpConnection, ReadOutcome};
 use super::exchange::{Exchange, NextAction};
 use super::output::BodyOutput;
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{ExitCode, Failure};
 use crate::http::{Error, ParserEvent, ResponseParser, StreamEnd};
 use crate::net::memory;
 use crate::net::stream::TRUNCATION_HINT;
@@ -21,26 +19,24 @@ const MIN_BUFFER: usize = 4 << 10;
 
 /// The receiving side of one exchange, whose request has been sent.
 pub struct Transaction<'a> {
-    /// The request.
     pub exchange: Exchange<'a>,
-    connection: &'a mut HttpConnection,
-    /// Where its body is written.
+    pub connection: &'a mut HttpConnection,
     pub output: &'a mut BodyOutput,
-    /// The state of the response.
     pub parser: ResponseParser,
     /// What its head led to.
     pub action: NextAction,
     /// The failure that the status means where it is 400 or above.
     pub status_error: Option<Failure>,
     splice: BodySplice,
-    has_head: bool,
+    /// Whether it has a head, unlike HTTP/0.9.
+    pub has_head: bool,
     /// `--raw`, and the response cannot be parsed: bytes are only copied.
     raw_passthrough: bool,
-    first_bytes: [u8; 2],
+    /// The first bytes of the response.
+    pub first_bytes: [u8; 2],
 }
 
 impl<'a> Transaction<'a> {
-    /// Reads the response to `exchange` from `connection`, writes its body to `output`.
     pub fn new(
         exchange: Exchange<'a>,
         connection: &'a mut HttpConnection,
@@ -63,7 +59,7 @@ impl<'a> Transaction<'a> {
 
     /// Reads the response to its end, then finishes its output, or keeps the incomplete file.
     ///
-    /// Fails at [`Phase::Receive`], with the code of what is wrong with the response and with
+    /// Fails at [`Phase::Receive`](crate::error::Phase::Receive), with the code of what is wrong with the response and with
     /// «got N of M» where a body had begun, or as the output does.
     pub fn run(mut self) -> Result<NextAction, Failure> {
         match self.read().and_then(|()| self.check_length()) {
@@ -137,7 +133,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Handles the events of `input`; returns whether the response is complete.
-    fn parse(&mut self, mut input: &[u8]) -> Result<bool, Failure> {
+    pub fn parse(&mut self, mut input: &[u8]) -> Result<bool, Failure> {
         while !self.raw_passthrough {
             match self.parser.next(&mut input) {
                 Ok(ParserEvent::NeedInput) => break,
@@ -175,50 +171,6 @@ impl<'a> Transaction<'a> {
             self.raw_passthrough = true;
             return Ok(());
         }
-        let url = self.exchange.url;
-        let failure = error.failure(url);
-        let failure = match (self.first_bytes, url.is_tls(), error.code) {
-            ([0x15 | 0x16, 3], false, ExitCode::Protocol) => {
-                failure.with_hint("the server speaks TLS: use https://")
-            }
-            _ => failure,
-        };
-        Err(self.with_progress(failure))
-    }
-
-    /// The failure of a connection that broke, after the decoders have delivered what they hold.
-    fn read_error(&mut self, e: io::Error) -> Failure {
-        self.parser.end(StreamEnd::Truncated);
-        if let Err(failure) = self.parse(&[])
-            && failure.phase != Phase::Receive
-        {
-            return failure;
-        }
-        if let Some(failure) = self.connection.send_failure() {
-            return failure;
-        }
-        let failure = Failure::new(Phase::Receive, self.exchange.url, e);
-        let began = self.connection.bytes_in > 0 || self.connection.is_partly_delivered();
-        // The phase of a layer's own failure (TLS) stays.
-        if began && failure.phase == Phase::Receive {
-            return self.with_progress(failure.with_code(ExitCode::Partial));
-        }
-        failure
-    }
-
-    /// Adds «got N of M» to a failure where a body had begun.
-    fn with_progress(&self, failure: Failure) -> Failure {
-        if !self.has_head || failure.phase != Phase::Receive {
-            return failure;
-        }
-        let progress = self.parser.progress();
-        let expected = match progress.expected {
-            Some(bytes) => format!("{bytes} bytes"),
-            None => "an unknown number of bytes".to_string(),
-        };
-        let text = format!("{}; got {} of {expected}", failure.cause(), progress.received);
-        let mut counted = Failure::new(failure.phase, &failure.target, text);
-        (counted.code, counted.hint) = (failure.code, failure.hint);
-        counted
+        Err(self.parse_error(error))
     }
 }

@@ -16,7 +16,6 @@ use crate::fetch::options::{
 use crate::fetch::output::Destination;
 use crate::fetch::partial_file::KeptName;
 use crate::http::range::RequestedRange;
-use crate::http::redirect::Downgrade;
 use crate::http::request::{self, CustomHeader};
 use crate::http::url::UserInfo;
 use crate::http::{HttpUrl, Leniency, ParserOptions};
@@ -239,7 +238,7 @@ impl RequestFlags {
             delay: self.delay,
             host_overrides: self.resolve,
             max_redirects: self.max_redirects,
-            downgrade: if self.allow_downgrade { Downgrade::Allow } else { Downgrade::Refuse },
+            allow_downgrade: self.allow_downgrade,
         }
     }
 }

@@ -7,20 +7,11 @@ use super::head::Head;
 use super::syntax::quote;
 use super::url::{HttpUrl, path_of};
 
-/// Whether a redirect from https to http is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Downgrade {
-    /// It is an error.
-    Refuse,
-    /// It is followed as any other.
-    Allow,
-}
-
 /// The target of a redirect from `from`; none if `head` is no redirect or has no Location.
 ///
-/// Fails with 47 on a Location that [`HttpUrl::resolve_location`] refuses and on a redirect from
-/// https to http unless allowed, with 8 on two different Locations.
-pub fn target(head: &Head, from: &HttpUrl, downgrade: Downgrade) -> Result<Option<HttpUrl>, Error> {
+/// Fails with 47 on a Location that [`HttpUrl::resolve_location`] refuses, with 8 on two different
+/// Locations.
+pub fn target(head: &Head, from: &HttpUrl) -> Result<Option<HttpUrl>, Error> {
     if !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -31,12 +22,7 @@ pub fn target(head: &Head, from: &HttpUrl, downgrade: Downgrade) -> Result<Optio
         [location] => location,
         _ => return Err(Error::protocol("two different Locations")),
     };
-    let to = from.resolve_location(location)?;
-    if from.is_tls() && !to.is_tls() && downgrade == Downgrade::Refuse {
-        let text = format!("redirect from https to {to} (--allow-downgrade permits it)");
-        return Err(Error::redirect(text));
-    }
-    Ok(Some(to))
+    from.resolve_location(location).map(Some)
 }
 
 impl HttpUrl {
@@ -121,24 +107,17 @@ mod tests {
     fn redirect_with_one_location_has_target() {
         let from = url("http://h/a");
         for status in [301, 302, 303, 307, 308] {
-            let to = target(&head(status, &["/b"]), &from, Downgrade::Refuse).unwrap().unwrap();
+            let to = target(&head(status, &["/b"]), &from).unwrap().unwrap();
             assert_eq!(to.to_string(), "http://h/b");
         }
         for (status, locations) in
             [(200, &["/b"][..]), (300, &["/b"]), (304, &["/b"]), (302, &[]), (302, &[""])]
         {
-            assert_eq!(target(&head(status, locations), &from, Downgrade::Refuse).unwrap(), None);
+            assert_eq!(target(&head(status, locations), &from).unwrap(), None);
         }
-        assert!(target(&head(302, &["/b", "/b"]), &from, Downgrade::Refuse).unwrap().is_some());
-        let error = target(&head(302, &["/b", "/c"]), &from, Downgrade::Refuse).unwrap_err();
+        assert!(target(&head(302, &["/b", "/b"]), &from).unwrap().is_some());
+        let error = target(&head(302, &["/b", "/c"]), &from).unwrap_err();
         assert_eq!(error.code, ExitCode::Protocol);
-    }
-
-    #[test]
-    fn downgrade_needs_permission() {
-        let (from, there) = (url("https://h/a"), head(302, &["http://h/a"]));
-        assert_eq!(target(&there, &from, Downgrade::Refuse).unwrap_err().code, ExitCode::Redirect);
-        assert!(target(&there, &from, Downgrade::Allow).unwrap().is_some());
     }
 
     #[test]

@@ -14,11 +14,8 @@ use crate::resolver::getaddrinfo;
 /// The answer to one question, or its failure.
 #[derive(Debug)]
 pub struct Answer {
-    /// The result that is printed.
     pub result: LookupReport,
-    /// The failure that is printed.
     pub failure: Option<Failure>,
-    /// Messages about the lookup.
     pub notes: Vec<Note>,
 }
 
@@ -34,7 +31,6 @@ pub enum Note {
 }
 
 impl Answer {
-    /// Creates an answer without a failure.
     pub fn ok(result: LookupReport) -> Answer {
         Answer { result, failure: None, notes: Vec::new() }
     }
@@ -60,7 +56,6 @@ impl Answer {
     }
 }
 
-/// Formats addresses without their ports.
 pub fn format_addresses(addresses: &[SocketAddr]) -> Vec<String> {
     addresses.iter().map(getaddrinfo::format_ip).collect()
 }

@@ -12,7 +12,6 @@ pub type LookupResult<T> = Result<Vec<T>, NoAnswer>;
 pub struct NoAnswer {
     /// The status, if the exit code of the failure does not determine it.
     pub status: Option<LookupStatus>,
-    /// The failure that is printed.
     pub failure: Failure,
 }
 

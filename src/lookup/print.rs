@@ -17,7 +17,6 @@ const MAX_BUFFERED: usize = 64 * 1024;
 /// Prints answers in their order, and keeps the exit code of the worst one.
 pub struct AnswerPrinter<'a> {
     report: &'a Report,
-    /// Where answers are printed.
     pub stdout: Stdout,
     /// Ends a wait for the reader of stdout.
     stop: &'a Shutdown,
@@ -25,7 +24,6 @@ pub struct AnswerPrinter<'a> {
     is_terminal: bool,
     /// Whether each line ends with its question, for runs with several ones.
     pub has_questions: bool,
-    /// Whether the reader closed stdout.
     pub stdout_closed: bool,
     exit_code: u8,
     answer_count: u64,

@@ -9,7 +9,7 @@ use super::options::LookupOptions;
 use super::print::AnswerPrinter;
 use super::question_file;
 use super::resolve::resolve;
-use super::work_queue::{BatchLimits, Questions};
+use super::work_queue::Questions;
 use crate::error::{ExitCode, Failure};
 use crate::net::stdout::Stdout;
 use crate::report::context::Context;
@@ -50,7 +50,7 @@ pub fn run(
         Some(_) => options.max_jobs,
         None => options.max_jobs.min(questions.words.len()),
     };
-    let limits = BatchLimits { max_jobs, timeout: options.timeout, grace: options.grace() };
+    let limits = options.batch_limits(max_jobs);
     let mut printer = AnswerPrinter::new(context, stdout);
     printer.has_questions = questions.file.is_some() || questions.words.len() > 1;
     let file = questions.file.clone();

@@ -6,10 +6,11 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::answer::Answer;
 use super::no_answer::NoAnswer;
+use super::options::BatchLimits;
 use crate::error::Failure;
 use crate::resolver::STACK_SIZE;
 use crate::shutdown;
@@ -24,25 +25,12 @@ pub type Questions = Box<dyn Iterator<Item = io::Result<String>> + Send>;
 /// The lookup of one question, until a deadline.
 pub type Lookup = Box<dyn Fn(&str, Option<Instant>) -> Answer + Send + Sync>;
 
-/// One question and its answer.
 pub struct Job {
     /// The question as the user wrote it.
     pub question: String,
     /// When a worker took it.
     pub started: Instant,
-    /// Its answer, once there is one.
     pub answer: OnceLock<Answer>,
-}
-
-/// The limits of a batch.
-#[derive(Debug, Clone, Copy)]
-pub struct BatchLimits {
-    /// The maximum number of concurrent lookups.
-    pub max_jobs: usize,
-    /// The time limit per question; `None` is no limit.
-    pub timeout: Option<Duration>,
-    /// How long after the limit a lookup may still return its own error.
-    pub grace: Duration,
 }
 
 /// The queue that workers and printer share.
@@ -55,7 +43,6 @@ pub struct WorkQueue {
     pub is_waiting: AtomicBool,
     wake_tx: OwnedFd,
     lookup: Lookup,
-    /// The limits of the batch.
     pub limits: BatchLimits,
     /// The number of workers, without the stuck ones.
     pub workers: AtomicUsize,
@@ -101,7 +88,6 @@ impl WorkQueue {
         }
     }
 
-    /// Locks the pending jobs.
     pub fn pending(&self) -> MutexGuard<'_, Pending> {
         lock(&self.pending)
     }

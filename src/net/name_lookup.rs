@@ -30,17 +30,16 @@ impl NameLookup<'_> {
 
     /// The addresses of `host` with `port`; fails as [`resolver::addresses`] does.
     pub fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-        let find = || resolver::addresses(host, port, self.family, self.deadline);
-        if resolver::is_address(host) {
-            let found = find()?;
-            (self.emit)(ConnectEvent::Numeric);
-            return Ok(found);
+        let is_name = !resolver::is_address(host);
+        if is_name {
+            (self.emit)(ConnectEvent::Resolving(host.to_string()));
         }
-        (self.emit)(ConnectEvent::Resolving(host.to_string()));
-        let found = find().inspect_err(|failure| {
-            (self.emit)(ConnectEvent::Unresolved(host.to_string(), failure.cause()));
-        })?;
-        (self.emit)(ConnectEvent::Resolved(host.to_string(), found.clone()));
-        Ok(found)
+        let found = resolver::addresses(host, port, self.family, self.deadline);
+        (self.emit)(match &found {
+            _ if !is_name => ConnectEvent::Numeric,
+            Ok(found) => ConnectEvent::Resolved(host.to_string(), found.clone()),
+            Err(failure) => ConnectEvent::Unresolved(host.to_string(), failure.cause()),
+        });
+        found
     }
 }

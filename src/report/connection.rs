@@ -6,7 +6,7 @@ use super::escape::escape;
 use crate::net::stream::{ConnectionInfo, EndedBy, PeerCredentials};
 
 /// Both ends of a connection.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Endpoints {
     /// Number of the connection in this run, from 1.
     pub conn: u64,

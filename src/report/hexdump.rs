@@ -1,6 +1,5 @@
 //! Bytes as a hex dump: `> 00000000  68 65 6c 6c 6f …  |hello…|`, with `<` for received bytes.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -86,12 +85,6 @@ impl ServerDump {
 
     fn with_label(&self, label: String) -> HexDump {
         HexDump { label, out: self.clone(), sent: 0, received: 0 }
-    }
-}
-
-impl fmt::Debug for ServerDump {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ServerDump")
     }
 }
 

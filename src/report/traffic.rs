@@ -1,7 +1,6 @@
 //! Logs what crosses the network on one connection or datagram socket (`-vv`): a line per call, and a
 //! line per second for bulk transfers.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -127,12 +126,6 @@ impl TrafficLog {
             data: (self.sent_content == SentContent::Shown).then(|| Excerpt::of(bytes)),
             ..Transfer::default()
         });
-    }
-}
-
-impl fmt::Debug for TrafficLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrafficLog").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 

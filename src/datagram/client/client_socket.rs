@@ -21,7 +21,6 @@ use crate::report::event::{Endpoints, Event};
 use crate::shutdown::WaitOutcome;
 
 /// A socket for one address of the peer.
-#[derive(Debug)]
 pub struct ClientSocket {
     /// The socket.
     pub socket: DatagramSocket,
@@ -43,9 +42,8 @@ impl ClientSocket {
         buffer: RecvBuffer,
         context: &Context,
     ) -> Result<ClientSocket, Failure> {
-        let socket = DatagramSocket::for_client(socket, buffer, &context.shutdown)
+        let socket = DatagramSocket::for_client(socket, buffer, context)
             .map_err(|e| Failure::new(Phase::Socket, &address, e))?;
-        socket.sender().log_traffic(&context.report);
         let (destination, expected_sender) = (None, None);
         Ok(ClientSocket { socket, address, destination, expected_sender, socket_file: None })
     }
@@ -91,9 +89,7 @@ impl ClientSocket {
             conn: 1,
             local: local.to_string(),
             peer: address.to_string(),
-            credentials: None,
-            peer_name: None,
-            resources: None,
+            ..Endpoints::default()
         }));
         let opened = ClientSocket::new(socket, address, RecvBuffer::Grow, context)?;
         Ok(ClientSocket { destination: Some(sender), ..opened })

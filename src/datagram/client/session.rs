@@ -19,9 +19,6 @@ use crate::report::context::Context;
 use crate::shutdown::WaitOutcome;
 use crate::transfer::tap::{TapDirection, TapSink};
 
-/// Datagrams kept to be sent again to another address while the peer has not replied.
-const MAX_UNACKED: usize = 64;
-
 /// A datagram client with a socket for one of its targets.
 pub struct ClientSession<'a> {
     target: ClientSocket,
@@ -29,9 +26,6 @@ pub struct ClientSession<'a> {
     job: SendJob,
     window: SendWindow,
     batch: RecvBatch,
-    unacked: Vec<Vec<u8>>,
-    sent: u64,
-    received: u64,
     /// When a datagram was last sent or received.
     moved_at: Instant,
     /// The `errno` of the last ICMP error since the last reply.
@@ -59,9 +53,6 @@ impl<'a> ClientSession<'a> {
                 Replies::Print(_) | Replies::PrintUntilSilent(_) => SendWindow::bulk(),
             },
             job,
-            unacked: Vec::new(),
-            sent: 0,
-            received: 0,
             moved_at: Instant::now(),
             icmp_error: None,
             context,
@@ -71,7 +62,7 @@ impl<'a> ClientSession<'a> {
 
     /// Logs how many datagrams were sent and received.
     pub fn log_totals(&self) {
-        let (sent, received) = (self.sent, self.received);
+        let SendWindow { sent, received, .. } = self.window;
         self.context.report.step(|| format!("{sent} datagrams sent, {received} received"));
     }
 
@@ -108,7 +99,7 @@ impl<'a> ClientSession<'a> {
         let began = self.moved_at;
         loop {
             let deadline = match self.job.replies {
-                Replies::Print(_) if self.received >= self.sent => return Ok(()),
+                Replies::Print(_) if self.window.received >= self.window.sent => return Ok(()),
                 Replies::Print(timeout) => timeout.and_then(|timeout| began.checked_add(timeout)),
                 Replies::PrintUntilSilent(limit) => self.silence_deadline(limit),
                 Replies::Discard => return self.check_icmp_errors(),
@@ -156,12 +147,8 @@ impl<'a> ClientSession<'a> {
             let (len, peer) = (bytes.len(), &self.target.address);
             self.context.report.step(|| format!("Sent {len} bytes to {peer}"));
         }
-        self.sent += 1;
         self.moved_at = Instant::now();
-        self.window.on_sent();
-        if self.received == 0 && self.unacked.len() < MAX_UNACKED {
-            self.unacked.push(bytes);
-        }
+        self.window.on_sent(bytes);
         self.check_shutdown()
     }
 
@@ -200,10 +187,9 @@ impl<'a> ClientSession<'a> {
             if group.meta.truncated {
                 report.warn(None, format!("a reply from {} is truncated", peer()));
             }
-            self.received += 1;
             self.moved_at = Instant::now();
             self.window.on_reply();
-            (self.icmp_error, self.unacked) = (None, Vec::new());
+            self.icmp_error = None;
             self.print(payload)?;
         }
         Ok(())
@@ -229,7 +215,7 @@ impl<'a> ClientSession<'a> {
         }
         match self.change_target()? {
             None => Ok(()),
-            Some(errno) => Err(self.target.icmp_failure(errno, self.received)),
+            Some(errno) => Err(self.target.icmp_failure(errno, self.window.received)),
         }
     }
 
@@ -239,13 +225,11 @@ impl<'a> ClientSession<'a> {
     /// kept, or without another address or retry.
     fn change_target(&mut self) -> Result<Option<i32>, Failure> {
         let Some(errno) = self.icmp_error else { return Ok(None) };
-        if self.received > 0 || self.sent > self.unacked.len() as u64 {
-            return Ok(Some(errno));
-        }
+        let Some(unacked) = self.window.unacked() else { return Ok(Some(errno)) };
         let failure = self.target.icmp_failure(errno, 0);
         let Some(target) = self.targets.next_after(failure)? else { return Ok(Some(errno)) };
         (self.target, self.icmp_error) = (target, None);
-        for bytes in &self.unacked {
+        for bytes in unacked {
             self.target.send(bytes).map_err(|e| self.target.send_failure(e))?;
         }
         Ok(None)

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub use super::stdin_lines::{NextDatagram, StdinLines};
 use super::stdin_lines::{check_len, is_readable, read};
 use crate::error::{Failure, Phase};
-use crate::net::source;
+use crate::net::source::Source;
 use crate::transfer::crlf::Crlf;
 
 /// The datagrams to send, in order. None is longer than
@@ -22,7 +22,7 @@ pub enum DatagramSource {
     /// Pieces of a file.
     File {
         /// The open file.
-        file: source::Source<File>,
+        file: Source<File>,
         /// Its name, for errors.
         path: PathBuf,
         /// Bytes of each piece.
@@ -66,7 +66,7 @@ impl DatagramSource {
             File::open(path)
         };
         let file = opened.map_err(|e| Failure::new(Phase::File, path.display(), e))?;
-        let file = source::Source::new(file, None);
+        let file = Source::new(file, None);
         Ok(DatagramSource::File { file, path: path.to_path_buf(), size })
     }
 

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::delay_queue::DelayQueue;
 use super::ending::ShutdownReport;
+use super::exec::ExecPool;
 use super::handler::Handler;
 use super::incoming::Incoming;
 use super::log::ServerLog;
 use super::options::DatagramServerOptions;
+use super::print::PayloadPrinter;
 use super::reply_policy::{Admission, ReplyPolicy};
 use crate::datagram::{
     DatagramGroup, DatagramSender, DatagramSocket, RecvBatch, RecvMeta, Transmit,
@@ -23,6 +25,10 @@ use crate::transfer::tap::TapDirection;
 /// Handles datagrams as the options of a server say.
 pub struct Dispatcher<'a> {
     handler: Handler,
+    /// What the service print prints.
+    printer: Option<PayloadPrinter>,
+    /// The running programs of the service exec.
+    programs: Option<Arc<ExecPool>>,
     policy: ReplyPolicy,
     /// Delayed replies, with `--delay`.
     delayed: Option<DelayQueue>,
@@ -45,12 +51,16 @@ impl<'a> Dispatcher<'a> {
         stdout: Stdout,
     ) -> Dispatcher<'a> {
         let Context { report, shutdown } = context;
-        let (mut handler, local, sender) =
-            (options.handler, socket.local().clone(), socket.sender().clone());
-        if let Handler::Exec(programs) = &mut handler {
-            programs.open(sender.clone(), report);
+        let (handler, local) = (options.handler, socket.local().clone());
+        let sender = socket.sender().clone();
+        let (mut printer, mut programs) = (None, None);
+        match &handler {
+            Handler::Print(format) => printer = Some(PayloadPrinter::new(*format)),
+            Handler::Exec(program) => {
+                programs = Some(ExecPool::new(program.clone(), sender.clone(), report));
+            }
+            _ => {}
         }
-        sender.log_traffic(report);
         if let Some(dump) = options.hex {
             sender.dump(dump);
         }
@@ -58,6 +68,8 @@ impl<'a> Dispatcher<'a> {
         log.started(&handler, &local);
         Dispatcher {
             handler,
+            printer,
+            programs,
             policy: ReplyPolicy::new(local.clone(), options.max_rate),
             delayed: (!options.delay.is_zero()).then(|| DelayQueue::new(options.delay)),
             remaining: options.max_datagrams.unwrap_or(u64::MAX),
@@ -87,7 +99,7 @@ impl<'a> Dispatcher<'a> {
                 break;
             }
         }
-        if let Handler::Print(printer) = &mut self.handler {
+        if let Some(printer) = &mut self.printer {
             printer.flush(self.stdout, self.shutdown)?;
         }
         self.send(&replies);
@@ -114,7 +126,7 @@ impl<'a> Dispatcher<'a> {
         self.dump_received(&incoming);
         if group.meta.truncated {
             self.log.truncated(&incoming.peer);
-        } else if let Handler::Print(printer) = &mut self.handler {
+        } else if let Some(printer) = &mut self.printer {
             group.datagrams().for_each(|payload| printer.add(payload));
         } else if self.handler.replies() {
             self.reply(incoming, now, replies);
@@ -140,18 +152,26 @@ impl<'a> Dispatcher<'a> {
         if let Some(reason) = dropped {
             let (peer, why) = (&incoming.peer, reason.name());
             tracing::debug!(%peer, admitted, of = count, why, "not all are answered");
-            self.log.not_answered(reason, count - admitted, peer, self.policy.per_second());
+            self.log.not_answered(reason, count - admitted, peer);
         }
         if admitted == 0 {
             return;
         }
         incoming.group = incoming.group.first(admitted);
         let Some(queue) = &mut self.delayed else {
-            return self.handler.reply(&incoming, replies);
+            return self.answer(&incoming, replies);
         };
         let rejected = queue.push(&incoming, now);
         if rejected > 0 {
             self.log.delay_queue_full(rejected);
+        }
+    }
+
+    /// Adds the replies to `replies`; a program sends its reply by itself, later.
+    fn answer<'b>(&self, incoming: &Incoming<'b>, replies: &mut Vec<Transmit<'b>>) {
+        match &self.programs {
+            Some(programs) => programs.start(incoming),
+            None => self.handler.reply(incoming, replies),
         }
     }
 
@@ -170,7 +190,7 @@ impl<'a> Dispatcher<'a> {
     pub fn send_delayed(&mut self, now: Option<Instant>) {
         while let Some(delayed) = self.delayed.as_mut().and_then(|queue| queue.pop(now)) {
             let mut replies = Vec::new();
-            self.handler.reply(&delayed.incoming(), &mut replies);
+            self.answer(&delayed.incoming(), &mut replies);
             self.send(&replies);
         }
     }
@@ -182,23 +202,20 @@ impl<'a> Dispatcher<'a> {
 
     /// Waits for programs, for `grace` after shutdown, and logs the totals and what was dropped.
     pub fn close(&mut self, grace: Duration) -> ShutdownReport {
-        let report = match &self.handler {
-            Handler::Print(printer) => {
-                self.log.unwritten(printer.unwritten());
-                let work_dropped = printer.unwritten() > 0;
-                ShutdownReport { work_dropped, interrupted_by: None }
-            }
-            Handler::Exec(programs) => {
-                let closed = programs.close(grace, self.shutdown);
-                self.log.programs_closed(&closed);
-                let interrupted_by = closed.interrupted_by;
-                ShutdownReport { work_dropped: closed.killed > 0, interrupted_by }
-            }
-            _ => ShutdownReport::default(),
-        };
+        let mut after = ShutdownReport::default();
+        if let Some(printer) = &self.printer {
+            self.log.unwritten(printer.unwritten());
+            after.work_dropped = printer.unwritten() > 0;
+        }
+        if let Some(programs) = &self.programs {
+            let closed = programs.close(grace, self.shutdown);
+            self.log.programs_closed(&closed);
+            after.work_dropped = closed.killed > 0;
+            after.interrupted_by = closed.interrupted_by;
+        }
         self.log_icmp_errors();
         self.log.totals();
-        report
+        after
     }
 }
 

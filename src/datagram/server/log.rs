@@ -96,14 +96,8 @@ impl<'a> ServerLog<'a> {
         self.report.step(|| format!("Dropped a datagram from {peer}: longer than the buffer"));
     }
 
-    /// `count` datagrams of `peer` are not answered; `per_second` is the rate limit.
-    pub fn not_answered(
-        &mut self,
-        reason: DropReason,
-        count: u32,
-        peer: &Address,
-        per_second: Option<u32>,
-    ) {
+    /// `count` datagrams of `peer` are not answered.
+    pub fn not_answered(&mut self, reason: DropReason, count: u32, peer: &Address) {
         let dropped = &mut self.totals.dropped;
         let (counter, why) = match reason {
             DropReason::ReflectorPort => {
@@ -111,7 +105,7 @@ impl<'a> ServerLog<'a> {
             }
             DropReason::OwnAddress => (&mut dropped.itself, "it is the address of this server"),
             DropReason::NoReturnAddress => (&mut dropped.nowhere, "it has no address to reply to"),
-            DropReason::RateLimited => {
+            DropReason::RateLimited(per_second) => {
                 dropped.rate += u64::from(count);
                 return self.rate_limited(peer, per_second);
             }
@@ -120,12 +114,11 @@ impl<'a> ServerLog<'a> {
         self.report.step(|| format!("Not answering {peer}: {why}"));
     }
 
-    fn rate_limited(&mut self, peer: &Address, per_second: Option<u32>) {
+    fn rate_limited(&mut self, peer: &Address, per_second: u32) {
         if !mem::replace(&mut self.rate_warned, true) {
             let source = peer.ip().map_or_else(|| peer.to_string(), |ip| ip.to_string());
-            let rate = per_second.unwrap_or_default();
-            let why = format!("{source} is answered at most {rate} times a second (--max-rate)");
-            self.report.warn(None, why);
+            let limit = format!("at most {per_second} times a second (--max-rate)");
+            self.report.warn(None, format!("{source} is answered {limit}"));
         }
     }
 

@@ -47,7 +47,7 @@ impl<'a> DatagramServer<'a> {
     ) -> Result<DatagramServer<'a>, Failure> {
         let shutdown = &context.shutdown;
         let printed = matches!(options.handler, Handler::Print(_)).then(|| stdout.fd());
-        let socket = DatagramSocket::for_server(socket, options.recv_buffer, shutdown, printed)
+        let socket = DatagramSocket::for_server(socket, options.recv_buffer, context, printed)
             .map_err(|e| Failure::new(Phase::Bind, "-", e))?;
         Ok(DatagramServer {
             accept_timeout: options.accept_timeout,

@@ -7,7 +7,6 @@ use crate::http::error::Error;
 
 type State = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
 
-/// Decodes `br`.
 pub struct Brotli {
     state: Box<State>,
     window: usize,

@@ -29,11 +29,8 @@ pub trait Decoder: Send {
 
 /// A stage: a decoder and its output.
 pub struct DecoderStage {
-    /// The name of its coding.
     pub name: String,
-    /// The decoder.
     pub decoder: Box<dyn Decoder>,
-    /// Its buffer.
     pub output: Box<[u8]>,
     /// The part of the buffer that the next stage has not read.
     pub unread: Range<usize>,

@@ -36,7 +36,6 @@ enum State {
     Ended,
 }
 
-/// Decodes `gzip` or `deflate`.
 pub struct Inflate {
     coding: Coding,
     state: State,
@@ -49,7 +48,6 @@ pub struct Inflate {
 }
 
 impl Inflate {
-    /// A decoder of `coding`.
     pub fn new(coding: Coding) -> Inflate {
         let first = Vec::with_capacity(2);
         Inflate { coding, state: State::Start, first, members: 0, decoded: 0, trailing_bytes: 0 }

@@ -1,4 +1,6 @@
-use std::io::Write;
+use std::io::Read;
+
+use flate2::Compression;
 
 use super::*;
 use crate::error::ExitCode;
@@ -46,23 +48,22 @@ fn part_of_an_encoded_body_is_not_decoded() {
     }
 }
 
+fn read_all(mut encoder: impl Read) -> Vec<u8> {
+    let mut all = Vec::new();
+    encoder.read_to_end(&mut all).unwrap();
+    all
+}
+
 fn gzip(data: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
+    read_all(flate2::read::GzEncoder::new(data, Compression::default()))
 }
 
 fn zlib(data: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
+    read_all(flate2::read::ZlibEncoder::new(data, Compression::default()))
 }
 
 fn raw(data: &[u8]) -> Vec<u8> {
-    let mut encoder =
-        flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
+    read_all(flate2::read::DeflateEncoder::new(data, Compression::default()))
 }
 
 fn zstd(data: &[u8]) -> Vec<u8> {

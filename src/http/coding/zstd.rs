@@ -31,7 +31,6 @@ enum State {
     Trailing,
 }
 
-/// Decodes `zstd`.
 pub struct Zstd {
     frame: FrameDecoder,
     state: State,

@@ -200,19 +200,9 @@ fn truncation_is_detected_after_delivery() {
 }
 
 #[test]
-fn endless_responses_exceed_limit() {
-    for text in [
-        format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(300_000)),
-        format!("HTTP/1.1 200 OK\r\n{}", "A: b\r\n".repeat(2_000)),
-        "HTTP/1.1 100 Go on\r\n\r\n".repeat(50),
-        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;{}", "x".repeat(300_000)),
-        format!(
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{}",
-            "A: b\r\n".repeat(2_000)
-        ),
-    ] {
-        assert_eq!(parse(text.as_bytes()).code(), Some(ExitCode::Limit), "{}", &text[..60]);
-    }
+fn endless_interim_responses_exceed_limit() {
+    let outcome = parse("HTTP/1.1 100 Go on\r\n\r\n".repeat(50).as_bytes());
+    assert_eq!(outcome.code(), Some(ExitCode::Limit));
 }
 
 #[test]
