@@ -148,6 +148,7 @@ fn log_result(result: &CheckResult<'_>, report: &Report) {
                 credentials: None,
                 peer_name: None,
                 resources: None,
+                client: None,
             };
             report.emit(&Event::Connected(ends));
         }

@@ -23,10 +23,12 @@ impl ConnectionLog {
     /// Emits that the source of `direction` has ended its stream.
     pub fn half_closed(&self, direction: Direction) {
         let (by, peer) = match direction {
-            Direction::ToTarget => (Side::Client, &self.client),
-            Direction::ToClient => (Side::Target, &self.target),
+            Direction::ToTarget => (Side::Client, self.client.clone()),
+            Direction::ToClient => {
+                (Side::Target, format!("{} (client {})", self.target, self.client))
+            }
         };
-        self.report.emit(&Event::HalfClosed { conn: self.conn, by, peer: Some(peer.clone()) });
+        self.report.emit(&Event::HalfClosed { conn: self.conn, by, peer: Some(peer) });
     }
 
     /// Records that an end of stream is passed on, the source's or that of a fault.

@@ -111,7 +111,9 @@ impl Flow {
         if report.is_enabled(Level::Detail) {
             let local = target.local_addr().map(|local| Address::from(&local).to_string());
             let local = local.unwrap_or_default();
-            report.emit(&Event::Connected(endpoints(self.conn, local, address.to_string())));
+            let ends = endpoints(self.conn, local, address.to_string());
+            let client = Some(self.client.peer_address().to_string());
+            report.emit(&Event::Connected(Endpoints { client, ..ends }));
         }
         let faults = &self.options.faults;
         let queue = |direction| DueQueue::new(faults.datagram_faults(self.conn, direction), report);
@@ -154,7 +156,15 @@ impl Flow {
 }
 
 fn endpoints(conn: u64, local: String, peer: String) -> Endpoints {
-    Endpoints { conn, local, peer, credentials: None, peer_name: None, resources: None }
+    Endpoints {
+        conn,
+        local,
+        peer,
+        credentials: None,
+        peer_name: None,
+        resources: None,
+        client: None,
+    }
 }
 
 impl ConnectedFlow<'_> {

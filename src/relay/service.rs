@@ -63,7 +63,9 @@ impl RelayService {
         let log = |event| report.on_connect_event_of(conn, client, event);
         let target = self.options.dialer.connect(shutdown, &log)?;
         if report.is_enabled(Level::Detail) {
-            report.emit(&Event::Connected(Endpoints::new(conn, &target.info)));
+            let client = Some(client.to_string());
+            let ends = Endpoints { client, ..Endpoints::new(conn, &target.info) };
+            report.emit(&Event::Connected(ends));
         }
         Ok(report.observe(conn, target, SentContent::Shown))
     }

@@ -162,6 +162,9 @@ pub struct Endpoints {
     /// The descriptor and the thread of an accepted connection, for `-v`; not in JSON.
     #[serde(skip)]
     pub resources: Option<String>,
+    /// The client for which a relay has connected, for the text; not in JSON.
+    #[serde(skip)]
+    pub client: Option<String>,
 }
 
 impl Endpoints {
@@ -174,6 +177,7 @@ impl Endpoints {
             credentials: info.credentials,
             peer_name: info.peer_name.clone(),
             resources: None,
+            client: None,
         }
     }
 }

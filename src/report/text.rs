@@ -166,7 +166,9 @@ pub fn duration(duration: Duration) -> String {
 }
 
 fn connected(ends: &Endpoints) -> String {
-    format!("Connected from {}\nConnected to {}", escape(&ends.local), escape(&ends.peer))
+    let client = ends.client.as_ref().map(|client| format!("{}: ", escape(client)));
+    let (client, local, peer) = (client.unwrap_or_default(), &ends.local, &ends.peer);
+    format!("{client}Connected from {}\n{client}Connected to {}", escape(local), escape(peer))
 }
 
 fn closed(c: &Closed) -> String {

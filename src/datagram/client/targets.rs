@@ -371,6 +371,7 @@ fn await_sender(socket: Socket, context: &Context) -> Result<ClientSocket, Failu
         credentials: None,
         peer_name: None,
         resources: None,
+        client: None,
     }));
     let socket = DatagramSocket::for_client(socket, RecvBuffer::Grow, &context.shutdown);
     let socket = socket.map_err(failed)?;

@@ -72,9 +72,11 @@ fn step_of_connecting_has_one_line() {
     let log = route.relays.remove(0).wait().stderr;
     let prefix = format!("{peer}: ");
     let steps: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
-    let [socket, connecting] = steps[..] else { panic!("{log}") };
+    let [socket, connecting, from, to] = steps[..] else { panic!("{log}") };
     assert!(socket.starts_with("Creating socket"), "{log}");
     assert!(connecting.starts_with("Connecting to") && connecting.ends_with("done."), "{log}");
+    assert!(from.starts_with("Connected from ") && to.starts_with("Connected to "), "{log}");
+    assert!(log.contains(&format!(" (client {peer}) sends no more.")), "{log}");
 }
 
 #[test]
