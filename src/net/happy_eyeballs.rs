@@ -119,7 +119,7 @@ impl Race<'_> {
             {
                 Err(self.timed_out())
             }
-            WaitOutcome::Shutdown(reason) => Err(self.attempt.cancelled(reason)),
+            WaitOutcome::Shutdown(reason) => Err(self.cancelled(reason)),
             WaitOutcome::TimedOut => Ok(None),
             WaitOutcome::Ready(_) => match self.take_connected() {
                 None if is_over() => Err(self.timed_out()),
@@ -155,6 +155,15 @@ impl Race<'_> {
             }
         }
         None
+    }
+
+    /// The run ends. A connection that has been established meanwhile is reset: its peer would take an
+    /// orderly end for an empty transfer.
+    fn cancelled(&self, reason: ShutdownReason) -> Failure {
+        for Candidate { socket, .. } in &self.running {
+            let _ = socket.set_linger(Some(Duration::ZERO));
+        }
+        self.attempt.cancelled(reason)
     }
 
     /// The deadline has passed for all that still connect.
@@ -289,6 +298,21 @@ mod tests {
         let connected = connect_to(vec![gone, good]).unwrap();
         assert_eq!(connected.address, good);
         assert!(began.elapsed() < ATTEMPT_DELAY);
+    }
+
+    #[test]
+    fn shutdown_resets_what_is_established() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint { host: "test".into(), port: "1".into() };
+        let shutdown = Shutdown::new(None).unwrap();
+        shutdown.trigger(ShutdownReason::Terminate);
+        let attempt = Attempt::new(&endpoint, None, &shutdown, &|_| ());
+        let address = listener.local_addr().unwrap();
+        let open = |address: &SocketAddr| SocketOptions::default().tcp_socket(address);
+        assert!(connect(vec![address], &attempt, &open).is_err());
+        let (mut accepted, _) = listener.accept().unwrap();
+        let end = std::io::Read::read(&mut accepted, &mut [0]);
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[test]

@@ -48,6 +48,22 @@ pub fn trigger_on_signals(shutdown: &Shutdown) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets SIGHUP and SIGQUIT, which end the process by default, reset all connections before, as a second
+/// SIGTERM does. Only the first call has an effect.
+///
+/// Fails when a handler cannot be installed.
+pub fn reset_on_hangup() -> io::Result<()> {
+    static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
+    if IS_INSTALLED.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
+    for signal in [SIGHUP, SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal)) {
+        // SAFETY: as in `trigger_on_signals`; emulate_default_handler is async-signal-safe.
+        unsafe { low_level::register(signal, move || end_by(signal)) }?;
+    }
+    Ok(())
+}
+
 /// Runs `cleanup` before a signal ends this process, also before SIGHUP and SIGQUIT, which end it
 /// by default. Only the first call has an effect.
 ///
@@ -56,14 +72,8 @@ pub fn trigger_on_signals(shutdown: &Shutdown) -> io::Result<()> {
 ///
 /// Fails when a handler cannot be installed.
 pub unsafe fn before_sudden_end(cleanup: fn()) -> io::Result<()> {
-    if CLEANUP.set(cleanup).is_err() {
-        return Ok(());
-    }
-    for signal in [SIGHUP, SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal)) {
-        // SAFETY: as in `trigger_on_signals`; emulate_default_handler is async-signal-safe.
-        unsafe { low_level::register(signal, move || end_by(signal)) }?;
-    }
-    Ok(())
+    let _ = CLEANUP.set(cleanup);
+    reset_on_hangup()
 }
 
 /// Runs `start`, and lets a signal that ends the process wait for it: what `start` begins is then

@@ -19,6 +19,7 @@ use crate::error::{Failure, Phase};
 use crate::net::address::Address;
 use crate::net::listen::Listener;
 use crate::net::stream::Stream;
+use crate::process::signals;
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, poll_until};
 
 /// The first pause after a failed accept, doubled up to [`MAX_PAUSE`].
@@ -137,6 +138,8 @@ impl AcceptLoop {
     /// Fails at [`Phase::Listen`]: with 28 when no connection arrived for `accept_timeout`, with 45
     /// when the listener itself is broken.
     pub fn run(mut self, shutdown: &Shutdown) -> Result<ServeOutcome, Failure> {
+        // Without the handlers these signals end the process as they do by default.
+        let _ = signals::reset_on_hangup();
         let accepted = self.accept_all(shutdown);
         if matches!(accepted, Ok(Some(_))) {
             self.handler.on_shutdown();

@@ -581,6 +581,25 @@ fn second_signal_ends_the_server_immediately() {
 }
 
 #[test]
+fn hangup_resets_connections() {
+    let server = sockit("tcp-server --service chargen").serve();
+    let mut client = connect(server.addr());
+    client.read_exact(&mut [0; 100]).unwrap();
+    server.signal(libc::SIGHUP);
+    let end = read_to_the_end(&mut client);
+    assert_eq!(end.map_err(|why| why.kind()), Err(std::io::ErrorKind::ConnectionReset));
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = sockit("tcp-client -v").to(listener.local_addr().unwrap()).stdin_open();
+    let client = client.start();
+    let (mut accepted, _) = listener.accept().unwrap();
+    client.wait_for_log("Connected to");
+    client.signal(libc::SIGHUP);
+    let end = read_to_the_end(&mut accepted);
+    assert_eq!(end.map_err(|why| why.kind()), Err(std::io::ErrorKind::ConnectionReset));
+}
+
+#[test]
 fn signals_ignored_at_the_start_stay_ignored() {
     let signals = [("INT", libc::SIGINT), ("TERM", libc::SIGTERM), ("HUP", libc::SIGHUP)];
     for (name, signal) in signals {
