@@ -14,7 +14,7 @@ use super::peer_socket::Hangup;
 use super::state::{Interruption, RESET_GRACE, SessionState, StopReason};
 use crate::error::{Failure, Phase};
 use crate::net::stream::{EndedBy, Writer};
-use crate::shutdown::{Shutdown, ShutdownReason, poll_until};
+use crate::shutdown::{ShutdownReason, poll_until};
 use crate::transfer::{TransferError, TransferOptions};
 
 /// How long a peer may read what came before a fault, or may send after it, before it is reset.
@@ -32,8 +32,6 @@ pub struct RelayDestination {
     pub transfer: TransferOptions,
     /// What both directions share.
     pub state: Arc<SessionState>,
-    /// The end of the run.
-    pub shutdown: Shutdown,
     /// Where endings are logged.
     pub log: Arc<ConnectionLog>,
 }
@@ -151,7 +149,7 @@ impl RelayDestination {
         let source = &state.source(self.direction).address;
         // Only a shutdown of the run closes the client before this session does.
         if state.client.handle.closed_locally() {
-            let reason = self.shutdown.reason().unwrap_or(ShutdownReason::Terminate);
+            let reason = self.log.context.shutdown.reason().unwrap_or(ShutdownReason::Terminate);
             return Failure::shutdown(Phase::Receive, &state.client.address, reason);
         }
         let received = state.meter(self.direction).total();

@@ -78,22 +78,18 @@ impl RelayService {
         let conn = connection.conn;
         let (client_address, target_address) = (&connection.stream.info.peer, &target.info.peer);
         let recorder = self.options.recorder.as_ref();
-        let recorded =
-            recorder.map(|recorder| recorder.connection(conn, client_address, target_address));
-        let observers = recorded.iter().map(|recorded| Box::new(recorded.clone()) as _).collect();
         let log = ConnectionLog {
             conn,
             client: client_address.to_string(),
             target: target_address.to_string(),
-            report: self.context.report.clone(),
-            recorded,
+            context: self.context.clone(),
+            recorded: recorder
+                .map(|recorder| recorder.connection(conn, client_address, target_address)),
         };
         let options = RelaySessionOptions {
             idle_timeout: self.options.idle_timeout,
-            shutdown: self.context.shutdown.clone(),
             log,
             faults: self.options.faults.stream_faults(conn),
-            observers,
         };
         RelaySession::new(connection.take_stream(), target, options)
     }

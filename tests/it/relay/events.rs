@@ -51,6 +51,17 @@ fn closed_event_names_the_peer_that_ended_first_or_the_reset() {
 }
 
 #[test]
+fn error_of_a_single_connection_has_its_number() {
+    let events = events(|Ends { client, server }| {
+        send(&server, b"half");
+        reset(server);
+        read_to_end(&client);
+    });
+    let error = events.last().unwrap();
+    assert_eq!((&error["event"], &error["conn"]), (&"error".into(), &1.into()), "{error}");
+}
+
+#[test]
 fn text_names_both_directions() {
     let mut route = Route::relay_with("--once -v");
     let Ends { client, server } = route.connect();
