@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
-use socket2::{SockAddr, Socket};
+use socket2::Socket;
 
 use super::direction::Direction;
 use super::due_queue::DueQueue;
@@ -20,9 +20,7 @@ use crate::net::address::Address;
 use crate::net::dial::Dialer;
 use crate::net::stream::EndedBy;
 use crate::report::context::Context;
-use crate::report::event::{Closed, Endpoints, Event, Level, Relayed, Role};
-use crate::resolver;
-use crate::resolver::Deadline;
+use crate::report::event::Relayed;
 use crate::shutdown::{WaitOutcome, earliest};
 
 /// Replies that are relayed before the client's next datagrams are.
@@ -59,116 +57,45 @@ pub struct Flow {
 }
 
 /// A flow whose socket is connected to the target.
-struct ConnectedFlow<'a> {
+pub struct ConnectedFlow<'a> {
     flow: &'a Flow,
     target: Socket,
     address: Address,
     recorded: Option<RecordedFlow>,
     to_target: DueQueue,
     to_client: DueQueue,
-    relayed: Relayed,
+    /// The bytes that were sent on so far.
+    pub relayed: Relayed,
     moved_at: Instant,
     buffer: Vec<u8>,
     has_failed: bool,
 }
 
-impl Flow {
-    /// Relays until the flow is idle for too long or the run ends; `can_end` is asked before it ends
-    /// for the first reason.
-    pub fn run(&self, can_end: impl Fn() -> bool) {
-        let (began, peer) = (Instant::now(), self.client.peer_address());
-        let report = &self.options.context.report;
-        let (conn, local) = (self.conn, self.options.local.to_string());
-        let peer = peer.to_string();
-        report.emit(&Event::Accepted(endpoints(conn, local.clone(), peer.clone())));
-        let (ended_by, relayed) = match self.connect() {
-            Ok(mut connected) => (connected.run(can_end), connected.relayed),
-            Err(failure) => {
-                report.failure(Some(conn), &failure);
-                (EndedBy::Local, Relayed { bytes_to_target: 0, bytes_to_client: 0 })
-            }
+impl ConnectedFlow<'_> {
+    /// A flow with the socket `target`, which is connected to `address`.
+    pub fn new(flow: &Flow, target: Socket, address: Address) -> ConnectedFlow<'_> {
+        let FlowOptions { faults, recorder, context, .. } = &*flow.options;
+        let queue = |direction| {
+            DueQueue::new(faults.datagram_faults(flow.conn, direction), &context.report)
         };
-        report.emit(&Event::Closed(Closed {
-            conn,
-            bytes_in: relayed.bytes_to_target,
-            bytes_out: relayed.bytes_to_client,
-            seconds: began.elapsed().as_secs_f64(),
-            local,
-            peer,
-            ended_by,
-            relayed: Some(relayed),
-            exit_status: None,
-            saved: None,
-            role: Role::Server,
-        }));
-    }
-
-    fn connect(&self) -> Result<ConnectedFlow<'_>, Failure> {
-        let Context { report, shutdown } = &self.options.context;
-        let log = |event| report.on_connect_event(event);
-        let dialer = &self.options.dialer;
-        let (target, address) = dialer.retry.call(shutdown, &log, || self.open_socket())?;
-        if report.is_enabled(Level::Detail) {
-            let local = target.local_addr().map(|local| Address::from(&local).to_string());
-            let local = local.unwrap_or_default();
-            let ends = endpoints(self.conn, local, address.to_string());
-            let client = Some(self.client.peer_address().to_string());
-            report.emit(&Event::Connected(Endpoints { client, ..ends }));
-        }
-        let faults = &self.options.faults;
-        let queue = |direction| DueQueue::new(faults.datagram_faults(self.conn, direction), report);
-        let (recorder, client) = (self.options.recorder.as_ref(), self.client.peer_address());
-        Ok(ConnectedFlow {
-            flow: self,
+        let client = flow.client.peer_address();
+        ConnectedFlow {
+            flow,
             target,
-            recorded: recorder.map(|recorder| recorder.flow(self.conn, &client, &address)),
+            recorded: recorder.as_ref().map(|to| to.flow(flow.conn, &client, &address)),
             address,
             to_target: queue(Direction::ToTarget),
             to_client: queue(Direction::ToClient),
-            relayed: Relayed { bytes_to_target: 0, bytes_to_client: 0 },
+            relayed: Relayed::default(),
             moved_at: Instant::now(),
             buffer: vec![0; MAX_UDP_PAYLOAD + 1],
             has_failed: false,
-        })
-    }
-
-    /// A socket that is connected to the first address of the target that can be connected to.
-    fn open_socket(&self) -> Result<(Socket, Address), Failure> {
-        let Dialer { endpoint, family, options, source, timeout, .. } = &self.options.dialer;
-        let port = resolver::port(&endpoint.port, "udp")?;
-        let timeout_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let deadline = Deadline::from(timeout_at).or(&self.options.context.shutdown);
-        let mut failure = None;
-        for address in resolver::addresses(&endpoint.host, port, *family, deadline)? {
-            let socket = options.udp_socket(&address)?;
-            let bound = source.map_or(Ok(()), |source| socket.bind(&source.into()));
-            bound.map_err(|e| Failure::new(Phase::Bind, address, e))?;
-            let connected = socket
-                .connect(&SockAddr::from(address))
-                .and_then(|()| socket.set_nonblocking(true));
-            match connected {
-                Ok(()) => return Ok((socket, address.into())),
-                Err(e) => failure = failure.or(Some(Failure::new(Phase::Connect, endpoint, e))),
-            }
         }
-        Err(failure.unwrap_or_else(|| Failure::new(Phase::Connect, endpoint, "no address")))
     }
-}
 
-fn endpoints(conn: u64, local: String, peer: String) -> Endpoints {
-    Endpoints {
-        conn,
-        local,
-        peer,
-        credentials: None,
-        peer_name: None,
-        resources: None,
-        client: None,
-    }
-}
-
-impl ConnectedFlow<'_> {
-    fn run(&mut self, can_end: impl Fn() -> bool) -> EndedBy {
+    /// Relays until the flow is idle for too long or the run ends; `can_end` is asked before it ends
+    /// for the first reason.
+    pub fn run(&mut self, can_end: impl Fn() -> bool) -> EndedBy {
         loop {
             match self.wait() {
                 Ok(WaitOutcome::Ready(_) | WaitOutcome::TimedOut) => self.relay(),

@@ -145,7 +145,7 @@ pub struct ErrorEvent {
 }
 
 /// Both ends of a connection.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Endpoints {
     /// Number of the connection in this run, from 1.
     pub conn: u64,
@@ -176,8 +176,7 @@ impl Endpoints {
             peer: info.peer.to_string(),
             credentials: info.credentials,
             peer_name: info.peer_name.clone(),
-            resources: None,
-            client: None,
+            ..Endpoints::default()
         }
     }
 }
@@ -267,7 +266,7 @@ pub struct FaultEvent {
 }
 
 /// The bytes that a relay has passed on, by the peer that received them.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Relayed {
     /// Bytes from the client to the target.
     pub bytes_to_target: u64,

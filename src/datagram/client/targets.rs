@@ -368,10 +368,7 @@ fn await_sender(socket: Socket, context: &Context) -> Result<ClientSocket, Failu
         conn: 1,
         local: local.to_string(),
         peer: address.to_string(),
-        credentials: None,
-        peer_name: None,
-        resources: None,
-        client: None,
+        ..Endpoints::default()
     }));
     let socket = DatagramSocket::for_client(socket, RecvBuffer::Grow, &context.shutdown);
     let socket = socket.map_err(failed)?;
