@@ -1,7 +1,8 @@
 //! Moves the bytes of one direction: by a small buffer while they are few, by splice(2) where both
 //! sockets carry the user's bytes and more arrive.
 
-use super::halves::{RelayReader, RelayWriter};
+use super::reader::RelayReader;
+use super::writer::RelayWriter;
 use crate::net::stream::{Reader, Writer};
 use crate::transfer::buffer::Buffer;
 use crate::transfer::{Meter, TransferError, TransferOptions, pump, write_counted};

@@ -106,7 +106,9 @@ impl ConnectedFlow<'_> {
                 }
             }
             if self.idle_at().is_some_and(|at| at <= Instant::now()) && can_end() {
-                self.flush();
+                self.to_target.flush();
+                self.to_client.flush();
+                self.send_due();
                 return EndedBy::Timeout;
             }
         }
@@ -156,40 +158,41 @@ impl ConnectedFlow<'_> {
         }
     }
 
-    /// Sends what the faults hold back, when the flow ends.
-    fn flush(&mut self) {
-        self.to_target.flush();
-        self.to_client.flush();
-        self.send_due();
-    }
-
     fn send_due(&mut self) {
         while let Some(datagram) = self.to_target.pop() {
-            self.record(Direction::ToTarget, &datagram);
-            match self.send(&datagram) {
-                Ok(_) => self.relayed.bytes_to_target += datagram.len() as u64,
-                Err(e) => self.report_once(Phase::Send, e),
-            }
+            let sent = self.send(&datagram);
+            self.relayed.bytes_to_target += self.count(Direction::ToTarget, &datagram, sent);
         }
         while let Some(datagram) = self.to_client.pop() {
-            self.record(Direction::ToClient, &datagram);
-            match self.reply(&datagram) {
-                Ok(()) => self.relayed.bytes_to_client += datagram.len() as u64,
-                Err(e) => self.report_once(Phase::Send, e),
+            let sent = self.reply(&datagram);
+            self.relayed.bytes_to_client += self.count(Direction::ToClient, &datagram, sent);
+        }
+    }
+
+    /// Records a datagram; returns the number of its bytes if it was sent.
+    fn count(&mut self, direction: Direction, datagram: &[u8], sent: io::Result<()>) -> u64 {
+        if let Some(recorded) = &self.recorded {
+            recorded.datagram(direction, datagram);
+        }
+        match sent {
+            Ok(()) => datagram.len() as u64,
+            Err(e) => {
+                self.report_once(Phase::Send, e);
+                0
             }
         }
     }
 
     /// Sends one datagram to the target. An ICMP error of an earlier one does not fail it.
-    fn send(&self, datagram: &[u8]) -> io::Result<usize> {
-        let sent = match self.target.send(datagram) {
+    fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        match self.target.send(datagram) {
             Err(e) if e.kind() == ErrorKind::ConnectionRefused => self.target.send(datagram)?,
             done => done?,
         };
         if let Some(traffic) = self.flow.options.replies.traffic() {
             traffic.sent_datagram(&self.address, datagram);
         }
-        Ok(sent)
+        Ok(())
     }
 
     /// Sends one datagram to the client, from the address it has sent to.
@@ -200,12 +203,6 @@ impl ConnectedFlow<'_> {
             sent = Err(e.raw_os_error().map_or(e.kind().into(), io::Error::from_raw_os_error));
         });
         sent
-    }
-
-    fn record(&self, direction: Direction, datagram: &[u8]) {
-        if let Some(recorded) = &self.recorded {
-            recorded.datagram(direction, datagram);
-        }
     }
 
     /// Reports the first failure of this flow, which continues: the target may be started later.
