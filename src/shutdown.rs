@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 /// Why a run ends before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,9 @@ pub enum ShutdownReason {
     /// The time limit of the run (`--timeout`) passed.
     Deadline,
 }
+
+const REASONS: [ShutdownReason; 3] =
+    [ShutdownReason::Interrupt, ShutdownReason::Terminate, ShutdownReason::Deadline];
 
 /// What ended a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +44,7 @@ pub struct Shutdown(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// 0, or the number of a [`ShutdownReason`].
+    /// 0, or the index of a reason in [`REASONS`] and 1.
     reason: AtomicUsize,
     wake_rx: OwnedFd,
     wake_tx: OwnedFd,
@@ -50,6 +54,8 @@ struct Inner {
 /// Retries of a poll(2) that fails for lack of kernel memory: for one second in all.
 const MAX_NOMEM_RETRIES: u32 = 100;
 const NOMEM_DELAY: Duration = Duration::from_millis(10);
+/// The longest wait of a poll(2), in whole seconds of an `int`.
+const MAX_POLL: Duration = Duration::from_secs(i32::MAX as u64);
 /// Attempts to write to a wake pipe.
 const MAX_WAKE_WRITES: usize = 8;
 
@@ -65,8 +71,8 @@ impl Shutdown {
 
     /// Ends the run; the first reason stays. Async-signal-safe (signal-safety(7)).
     pub fn trigger(&self, reason: ShutdownReason) {
-        let first =
-            self.0.reason.compare_exchange(0, number(reason), Ordering::SeqCst, Ordering::SeqCst);
+        let number = reason as usize + 1;
+        let first = self.0.reason.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
         if first.is_ok() {
             wake(&self.0.wake_tx);
         }
@@ -74,15 +80,11 @@ impl Shutdown {
 
     /// Returns why the run is to end, if it is.
     pub fn reason(&self) -> Option<ShutdownReason> {
-        match self.0.reason.load(Ordering::SeqCst) {
-            1 => Some(ShutdownReason::Interrupt),
-            2 => Some(ShutdownReason::Terminate),
-            3 => Some(ShutdownReason::Deadline),
-            _ if self.0.deadline.is_some_and(|at| at <= Instant::now()) => {
-                Some(ShutdownReason::Deadline)
-            }
-            _ => None,
-        }
+        let triggered = self.0.reason.load(Ordering::SeqCst).checked_sub(1);
+        let has_passed = || self.0.deadline.is_some_and(|at| at <= Instant::now());
+        triggered
+            .and_then(|number| REASONS.get(number).copied())
+            .or_else(|| has_passed().then_some(ShutdownReason::Deadline))
     }
 
     /// Returns when the run ends by itself.
@@ -143,20 +145,9 @@ impl Shutdown {
     }
 }
 
-fn number(reason: ShutdownReason) -> usize {
-    match reason {
-        ShutdownReason::Interrupt => 1,
-        ShutdownReason::Terminate => 2,
-        ShutdownReason::Deadline => 3,
-    }
-}
-
 /// Returns the earlier of two optional deadlines.
 pub fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
+    [a, b].into_iter().flatten().min()
 }
 
 /// Calls `poll(2)` until a descriptor is ready or `deadline` passes. An interruption by a signal and
@@ -165,16 +156,11 @@ pub fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Resu
     let mut retries = 0;
     loop {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        let left = left.map(|left| Timespec {
-            tv_sec: left.as_secs().min(i32::MAX as u64) as i64,
-            tv_nsec: left.subsec_nanos() as _,
-        });
+        let left = left.and_then(|left| Timespec::try_from(left.min(MAX_POLL)).ok());
         match poll(fds, left.as_ref()) {
-            Err(rustix::io::Errno::INTR) if deadline.is_some_and(|at| at <= Instant::now()) => {
-                return Ok(0);
-            }
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::NOMEM) if retries < MAX_NOMEM_RETRIES => {
+            Err(Errno::INTR) if deadline.is_some_and(|at| at <= Instant::now()) => return Ok(0),
+            Err(Errno::INTR) => {}
+            Err(Errno::NOMEM) if retries < MAX_NOMEM_RETRIES => {
                 retries += 1;
                 std::thread::sleep(NOMEM_DELAY);
             }
@@ -244,11 +230,8 @@ mod tests {
                 std::thread::sleep(Duration::from_micros(round % 37 * 5));
                 shutdown.trigger(ShutdownReason::Interrupt);
                 for waiter in waiters {
-                    assert_eq!(
-                        waiter.join().unwrap(),
-                        Err(ShutdownReason::Interrupt),
-                        "round {round}"
-                    );
+                    let ended = waiter.join().unwrap();
+                    assert_eq!(ended, Err(ShutdownReason::Interrupt), "round {round}");
                 }
             });
         }

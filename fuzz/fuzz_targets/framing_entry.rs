@@ -1,7 +1,8 @@
 //! What is fuzzed of message framing, apart from the fuzzer, so that the ordinary tests can run
 //! it too.
 
-use sockit::service::framing::{Framing, FramingError, InputState, MessageSplitter};
+use sockit::service::framing::Framing;
+use sockit::service::message_splitter::{FramingError, InputState, MessageSplitter};
 
 /// The longest message that is taken.
 const MOST: usize = 64;

@@ -14,19 +14,6 @@ const MAX_LINE: usize = 1 << 20;
 /// Maximum number of bytes in the escape sequence of a key.
 const MAX_SEQUENCE: usize = 16;
 
-const CTRL_A: u8 = 0x01;
-const CTRL_B: u8 = 0x02;
-const CTRL_D: u8 = 0x04;
-const CTRL_E: u8 = 0x05;
-const CTRL_F: u8 = 0x06;
-const CTRL_H: u8 = 0x08;
-const CTRL_K: u8 = 0x0b;
-const CTRL_N: u8 = 0x0e;
-const CTRL_P: u8 = 0x10;
-const CTRL_U: u8 = 0x15;
-const CTRL_W: u8 = 0x17;
-const CTRL_Z: u8 = 0x1a;
-
 /// The effect of a key.
 #[derive(Debug, PartialEq, Eq)]
 pub enum KeyEffect {
@@ -74,29 +61,38 @@ impl LineEditor {
             b'\x1b' => self.sequence = vec![byte],
             _ if !self.sequence.is_empty() => self.continue_sequence(byte),
             b'\r' | b'\n' => return KeyEffect::Entered(self.enter()),
-            CTRL_D if self.line.is_empty() => return KeyEffect::Eof,
-            CTRL_Z => return KeyEffect::Suspend,
-            CTRL_D => self.remove(self.cursor..self.next()),
-            CTRL_H | b'\x7f' => self.remove(self.previous()..self.cursor),
-            CTRL_A => self.cursor = 0,
-            CTRL_E => self.cursor = self.line.len(),
-            CTRL_B => self.cursor = self.previous(),
-            CTRL_F => self.cursor = self.next(),
-            CTRL_K => self.remove(self.cursor..self.line.len()),
-            CTRL_U => self.remove(0..self.cursor),
-            CTRL_W => self.remove(self.previous_word()..self.cursor),
-            CTRL_P => self.recall(self.history_index.saturating_sub(1)),
-            CTRL_N => self.recall(self.history_index + 1),
-            b'\t' | b' '.. => {
+            b'\t' | b' '..=b'~' | 0x80.. => {
                 self.line.insert(self.cursor, byte);
                 self.cursor += 1;
             }
-            _ => {}
+            _ => match byte ^ b'@' {
+                b'D' if self.line.is_empty() => return KeyEffect::Eof,
+                b'Z' => return KeyEffect::Suspend,
+                key => self.on_control(key),
+            },
         }
         if self.line.len() < MAX_LINE {
             KeyEffect::Edited
         } else {
             KeyEffect::Entered(self.enter())
+        }
+    }
+
+    /// Processes a control character: ^A is `A`, backspace ^H, or ^? on most terminals.
+    fn on_control(&mut self, key: u8) {
+        match key {
+            b'D' => self.remove(self.cursor..self.next()),
+            b'H' | b'?' => self.remove(self.previous()..self.cursor),
+            b'A' => self.cursor = 0,
+            b'E' => self.cursor = self.line.len(),
+            b'B' => self.cursor = self.previous(),
+            b'F' => self.cursor = self.next(),
+            b'K' => self.remove(self.cursor..self.line.len()),
+            b'U' => self.remove(0..self.cursor),
+            b'W' => self.remove(self.previous_word()..self.cursor),
+            b'P' => self.recall(self.history_index.saturating_sub(1)),
+            b'N' => self.recall(self.history_index + 1),
+            _ => {}
         }
     }
 

@@ -1,20 +1,21 @@
 //! What a prompt and a script share: a connection over which messages are sent, and replies are
 //! received and written to the output.
 
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use super::files::Files;
 use super::options::SessionOptions;
 use super::output_sink::OutputSink;
-use super::receiver::{ReaderThread, ReceiveQueue, RecvOutcome};
+use super::reader_thread::{ReadResult, ReaderThread};
 use super::result::SessionResult;
-use super::sender::MessageSender;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdout;
-use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Stream};
+use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Stream, Writer};
 use crate::report::context::Context;
 use crate::shutdown::ShutdownReason;
 use crate::transfer::crlf::Crlf;
+use crate::transfer::tap::Tap;
 use crate::transfer::throttle::Throttle;
 
 /// A session of messages and replies.
@@ -25,13 +26,30 @@ pub struct MessageSession<'a> {
     pub context: &'a Context,
     /// Closes or aborts the connection.
     pub handle: ConnectionHandle,
-    /// Received bytes.
-    pub queue: ReceiveQueue,
-    /// Sends messages.
-    pub sender: MessageSender,
+    /// What is known about the connection.
+    pub info: ConnectionInfo,
     /// Where received bytes are written.
     pub output: OutputSink,
-    info: ConnectionInfo,
+    /// The sending half of the connection.
+    pub writer: Box<dyn Writer>,
+    /// Observes sent bytes.
+    pub tap: Option<Tap>,
+    /// Changes sent bytes.
+    pub filter: Option<Crlf>,
+    /// Limits the rate of sent bytes.
+    pub throttle: Option<Throttle>,
+    /// Bytes written so far.
+    pub sent: u64,
+    /// What was received and is not processed yet.
+    pub reads: Receiver<ReadResult>,
+    /// Bytes taken out of it so far.
+    pub received: u64,
+    /// Whether the peer has ended its stream.
+    pub at_eof: bool,
+    /// `--idle-timeout`: how long a wait may last in which nothing is sent or received.
+    pub idle_timeout: Option<Duration>,
+    /// When bytes were last sent or received, or a pause of ours ended.
+    pub last_activity: Instant,
     /// Whether this side ended its stream before the peer did.
     ended_first: bool,
 }
@@ -39,7 +57,7 @@ pub struct MessageSession<'a> {
 impl<'a> MessageSession<'a> {
     /// Starts to receive.
     ///
-    /// Fails as [`ReceiveQueue::open`] does.
+    /// Fails at [`Phase::Socket`] when the thread cannot be created.
     pub fn open(
         stream: Stream,
         options: &'a SessionOptions,
@@ -50,24 +68,23 @@ impl<'a> MessageSession<'a> {
         let taps = files.taps();
         let throttle = || options.rate.map(Throttle::new);
         let thread = ReaderThread { reader, tap: taps.received, throttle: throttle() };
-        let sender = MessageSender {
-            writer,
-            handle: handle.clone(),
-            info: info.clone(),
-            context: context.clone(),
-            tap: taps.sent,
-            filter: options.crlf.then(Crlf::default),
-            throttle: throttle(),
-            sent: 0,
-        };
+        let reads = thread.start().map_err(|e| Failure::local_resource(&info.peer, e))?;
         Ok(MessageSession {
             options,
             context,
-            queue: ReceiveQueue::open(thread, &info, options.idle_timeout, context)?,
-            sender,
-            output: OutputSink::new(options, &mut files),
             handle,
             info,
+            output: OutputSink::new(options, &mut files),
+            writer,
+            tap: taps.sent,
+            filter: options.duplex.crlf.then(Crlf::default),
+            throttle: throttle(),
+            sent: 0,
+            reads,
+            received: 0,
+            at_eof: false,
+            idle_timeout: options.duplex.idle_timeout,
+            last_activity: Instant::now(),
             ended_first: false,
         })
     }
@@ -76,38 +93,10 @@ impl<'a> MessageSession<'a> {
     ///
     /// Fails on shutdown.
     pub fn wait_delay(&mut self) -> Result<(), Failure> {
-        self.context.report.log_delay(self.options.delay);
-        let wait = self.context.shutdown.sleep(self.options.delay);
-        wait.map_err(|reason| self.shutdown_error(reason))?;
-        self.queue.note_activity();
-        Ok(())
-    }
-
-    /// Waits for received bytes, for at most `timeout`.
-    ///
-    /// Fails as [`ReceiveQueue::recv`] does.
-    pub fn recv(&mut self, timeout: Option<Duration>) -> Result<RecvOutcome, Failure> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        self.queue.recv(deadline, &self.output)
-    }
-
-    /// The next received bytes, or `None` at the end of the peer's stream or after `timeout`.
-    ///
-    /// Fails as [`ReceiveQueue::recv`] does, and on shutdown.
-    pub fn recv_data(&mut self, timeout: Option<Duration>) -> Result<Option<Vec<u8>>, Failure> {
-        match self.recv(timeout)? {
-            RecvOutcome::Data(bytes) => Ok(Some(bytes)),
-            RecvOutcome::Eof | RecvOutcome::TimedOut => Ok(None),
-            RecvOutcome::Shutdown(reason) => Err(self.shutdown_error(reason)),
-        }
-    }
-
-    /// Sends one message.
-    ///
-    /// Fails as [`MessageSender::send`] does.
-    pub fn send(&mut self, message: &[u8]) -> Result<(), Failure> {
-        self.sender.send(message, self.queue.received)?;
-        self.queue.note_activity();
+        let delay = self.options.duplex.delay;
+        self.context.report.log_delay(delay);
+        self.context.shutdown.sleep(delay).map_err(|reason| self.shutdown_error(reason))?;
+        self.last_activity = Instant::now();
         Ok(())
     }
 
@@ -115,20 +104,13 @@ impl<'a> MessageSession<'a> {
     ///
     /// Fails as [`OutputSink::write`] does.
     pub fn write_output(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.output.write(bytes, self.queue.idle_timeout, &self.context.shutdown)
+        self.output.write(bytes, self.idle_timeout, &self.context.shutdown)
     }
 
     /// Records that this side ends its stream now; returns whether it is the first to do so.
     pub fn note_local_end(&mut self) -> bool {
-        self.ended_first = !self.queue.at_eof;
+        self.ended_first = !self.at_eof;
         self.ended_first
-    }
-
-    /// Waits until the peer has acknowledged all messages.
-    ///
-    /// Fails as [`MessageSender::wait_acked`] does.
-    pub fn wait_acked(&self) -> Result<(), Failure> {
-        self.sender.wait_acked(self.queue.received)
     }
 
     /// A failure with the peer as its target.
@@ -148,7 +130,7 @@ impl<'a> MessageSession<'a> {
             Err(failure) if stdout::is_broken_pipe(&failure) => Ok(ExitCode::Done),
             outcome => outcome,
         };
-        let (bytes_in, bytes_out) = (self.queue.received, self.sender.sent);
+        let (bytes_in, bytes_out) = (self.received, self.sent);
         SessionResult { bytes_in, bytes_out, by, outcome, sparkline: None }
     }
 
@@ -157,7 +139,7 @@ impl<'a> MessageSession<'a> {
             (Err(failure), _) if failure.timed_out() => EndedBy::Timeout,
             (_, Some(ShutdownReason::Interrupt | ShutdownReason::Terminate)) => EndedBy::Signal,
             (Err(failure), _) if is_connection_failure(failure) => EndedBy::Reset,
-            _ if self.queue.at_eof && !self.ended_first => EndedBy::Peer,
+            _ if self.at_eof && !self.ended_first => EndedBy::Peer,
             _ => EndedBy::Local,
         }
     }

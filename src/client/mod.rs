@@ -14,6 +14,7 @@ mod prompt;
 mod prompt_input;
 #[cfg(feature = "prompt")]
 mod raw_mode;
+mod reader_thread;
 mod receiver;
 mod result;
 mod script;
@@ -37,7 +38,8 @@ use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event};
 use crate::report::traffic::SentContent;
 use crate::transfer::duplex::InputMode;
-use result::CONN;
+use message_session::MessageSession;
+use result::{CONN, SessionResult};
 
 /// Opens the files, connects by `connect`, and runs the session to its end, on the standard streams
 /// `std` where no file takes their place.
@@ -65,12 +67,13 @@ pub fn run(
     context.report.emit(&Event::Connected(Endpoints::new(CONN, &info)));
 
     tracing::debug!(mode = mode.name(), "session begins");
-    let run_mode = match mode {
-        Mode::Script => script::run,
-        Mode::Prompt => prompt::run,
-        Mode::Pipe => pipe::run,
+    let result = match mode {
+        Mode::Pipe => Ok(pipe::run(stream, options, files, context)),
+        Mode::Script => MessageSession::open(stream, options, files, context).map(script::run),
+        Mode::Prompt => MessageSession::open(stream, options, files, context)
+            .and_then(|session| prompt::run(session, std)),
     };
-    let mut result = run_mode(stream, options, files, context);
+    let mut result = result.unwrap_or_else(SessionResult::not_started);
     handle.observe_close();
     result.check_truncation(&handle, &info);
     context.report.emit(&result.closed_event(&info));
@@ -96,15 +99,13 @@ impl Mode {
         };
         if !options.script.is_empty() {
             Mode::Script
-        } else if prompts && has_input(options.input_mode, stdin) {
+        } else if prompts && has_input(options.duplex.input, stdin) {
             Mode::Prompt
         } else {
             Mode::Pipe
         }
     }
-}
 
-impl Mode {
     fn name(&self) -> &'static str {
         match self {
             Mode::Script => "script",

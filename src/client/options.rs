@@ -1,13 +1,12 @@
 //! The options of a client session, as plain data.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::pattern::Pattern;
-use crate::transfer::duplex::{InputMode, OnLocalEof};
+use crate::transfer::duplex::DuplexOptions;
 
 /// How a session with a connected peer runs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SessionOptions {
     /// The steps of a script; empty for a pipe or a prompt.
     pub script: Vec<ScriptStep>,
@@ -19,30 +18,14 @@ pub struct SessionOptions {
     pub offset: Option<u64>,
     /// Maximum number of bytes of the input to send.
     pub count: Option<u64>,
-    /// What counts as input.
-    pub input_mode: InputMode,
     /// The file to write instead of stdout.
     pub output: Option<PathBuf>,
     /// The file of the hex dump; `-` is stderr.
     pub hex: Option<PathBuf>,
-    /// What happens at the end of the input.
-    pub on_local_eof: OnLocalEof,
-    /// How long after the peer's end of stream a silent input ends the session.
-    pub exit_on_eof: Option<Duration>,
-    /// How long neither side may send anything before the input counts as ended.
-    pub input_timeout: Option<Duration>,
-    /// How long the peer may be silent after the end of the input.
-    pub linger: Option<Duration>,
-    /// How long neither side may send anything.
-    pub idle_timeout: Option<Duration>,
-    /// Pause between connecting and the first byte sent.
-    pub delay: Duration,
+    /// How the session runs, and when it ends.
+    pub duplex: DuplexOptions,
     /// Bytes per second in each direction.
     pub rate: Option<u64>,
-    /// Pause after each line sent.
-    pub line_delay: Option<Duration>,
-    /// Whether LF is sent as CR LF.
-    pub crlf: bool,
     /// Added to each message of a prompt or a script.
     pub line_end: &'static [u8],
     /// Whether a prompt without a line end sends empty lines instead of ending at the first.
@@ -56,9 +39,10 @@ pub struct SessionOptions {
 }
 
 /// When messages are read at a prompt, line by line, instead of bytes from the input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PromptMode {
     /// If stdin is a terminal.
+    #[default]
     Auto,
     /// Always, unless there is no input.
     Always,

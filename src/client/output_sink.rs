@@ -24,7 +24,7 @@ impl OutputSink {
     /// The destination that `options` ask for; an output file is moved out of `files`.
     pub fn new(options: &SessionOptions, files: &mut Files) -> OutputSink {
         match files.output.take() {
-            _ if options.on_local_eof == OnLocalEof::SendOnly => OutputSink::Discard,
+            _ if options.duplex.on_local_eof == OnLocalEof::SendOnly => OutputSink::Discard,
             Some(output) => OutputSink::File(output),
             None => OutputSink::Stdout(files.std.stdout),
         }

@@ -1,7 +1,5 @@
 //! A session without messages: bytes are copied unchanged in both directions.
 
-use std::io::{self, IsTerminal};
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -9,18 +7,17 @@ use super::files::Files;
 use super::options::SessionOptions;
 use super::result::{CONN, SessionResult};
 use crate::error::ExitCode;
-use crate::net::stdio::{FdStream, Source, StdStreams};
-use crate::net::stream::{Stream, Writer};
+use crate::net::stream::Stream;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::report::event::{Event, Side};
 use crate::report::progress::Progress;
 use crate::report::sparkline::RateHistory;
 use crate::transfer::duplex::{
-    Duplex, DuplexObserver, DuplexOptions, LocalEnd, LocalFile, NO_END_OF_INPUT, OnLocalEof,
+    Duplex, DuplexObserver, Input, LocalEnd, LocalFile, NO_END_OF_INPUT, OnLocalEof,
 };
 use crate::transfer::throttle::Throttle;
-use crate::transfer::{Meter, TransferOptions, crlf};
+use crate::transfer::{Meter, TransferOptions};
 
 /// Copies in both directions until both have ended, or one has failed.
 pub fn run(
@@ -31,19 +28,13 @@ pub fn run(
 ) -> SessionResult {
     let taps = files.taps();
     let pace = || options.rate.map(Throttle::new);
-    let up = TransferOptions {
-        pace: pace(),
-        line_delay: options.line_delay,
-        filter: options.crlf.then(crlf::Crlf::default),
-        tap: taps.sent,
-        ..TransferOptions::default()
-    };
+    let up = TransferOptions { pace: pace(), tap: taps.sent, ..Default::default() };
     let down = TransferOptions { pace: pace(), tap: taps.received, ..Default::default() };
     let meters = [up.meter.clone(), down.meter.clone()];
     let observer = Observer::new(options, &files, &context.report, meters);
     let local = local_end(options, files);
-    context.report.log_delay(options.delay);
-    let (options, shutdown) = (duplex_options(options), &context.shutdown);
+    context.report.log_delay(options.duplex.delay);
+    let (options, shutdown) = (options.duplex, &context.shutdown);
     let duplex = Duplex { local, up, down, options, observer: &observer, shutdown };
     let ended = duplex.run(stream);
     observer.finish();
@@ -57,38 +48,24 @@ pub fn run(
     }
 }
 
-fn duplex_options(options: &SessionOptions) -> DuplexOptions {
-    DuplexOptions {
-        on_end: options.on_local_eof,
-        idle: options.idle_timeout,
-        delay: options.delay,
-        shared_input: false,
-        input_timeout: options.input_timeout,
-        linger: options.linger,
-        exit_on_eof: options.exit_on_eof,
-        finishes: false,
-    }
-}
-
+/// Stdin and stdout, and the files in their place.
 fn local_end(options: &SessionOptions, files: Files) -> LocalEnd {
-    let StdStreams { stdin, stdout, .. } = files.std;
-    let mode = options.input_mode;
-    let reader = match files.input {
-        Some(file) => mode.input(file, |file| Box::new(Source::new(file, options.count))),
-        None => mode.input(stdin, |stdin| Box::new(Source::new(stdin, None))),
-    };
-    let writer: Box<dyn Writer> = match files.output {
-        _ if options.on_local_eof == OnLocalEof::SendOnly => Box::new(io::sink()),
-        Some(file) => Box::new(file),
-        None => Box::new(FdStream(stdout.fd())),
-    };
-    let named = |path: &Option<PathBuf>| Some(LocalFile::named(path.as_ref()?.display()));
-    LocalEnd {
-        reader,
-        writer,
-        input: named(&options.input).unwrap_or_else(|| LocalFile::stdin(stdin)),
-        output: named(&options.output).unwrap_or_else(|| LocalFile::stdout(stdout.fd())),
-        endless: options.input.is_none() && stdin.is_terminal(),
+    let mut local = LocalEnd::standard(files.std, &options.duplex);
+    if let Some(file) = files.input {
+        local.reader = Input::of(options.duplex.input, file, options.count);
+    }
+    if let Some(path) = &options.input {
+        local.input = LocalFile::named(path.display());
+        local.endless = false;
+    }
+    if let Some(path) = &options.output {
+        local.output = LocalFile::named(path.display());
+    }
+    match files.output {
+        Some(file) if options.duplex.on_local_eof != OnLocalEof::SendOnly => {
+            LocalEnd { writer: Box::new(file), ..local }
+        }
+        _ => local,
     }
 }
 

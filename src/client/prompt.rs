@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use super::files::Files;
 use super::message_session::MessageSession;
-use super::options::SessionOptions;
 use super::prompt_input::{InputEvent, PromptInput};
 use super::receiver::RecvOutcome;
 use super::result::SessionResult;
 use crate::error::{ExitCode, Failure};
 use crate::net::stdio::StdStreams;
-use crate::net::stream::Stream;
-use crate::report::context::Context;
 use crate::report::terminal_text::{AllowedControls, TerminalEscaper};
 use crate::transfer::duplex::OnLocalEof;
 
@@ -25,23 +21,15 @@ const DEFAULT_COLOR: &[u8] = b"\x1b[0m";
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs the session until the input or the peer ends it.
-pub fn run(
-    stream: Stream,
-    options: &SessionOptions,
-    files: Files,
-    context: &Context,
-) -> SessionResult {
-    let std = files.std;
-    let opened = MessageSession::open(stream, options, files, context);
-    let mut session = match opened.and_then(|session| PromptSession::open(session, std)) {
-        Ok(session) => session,
-        Err(failure) => return SessionResult::not_started(failure),
-    };
+///
+/// Fails as [`PromptInput::open`] does.
+pub fn run(session: MessageSession<'_>, std: StdStreams) -> Result<SessionResult, Failure> {
+    let mut session = PromptSession::open(session, std)?;
     let outcome = session.run().map(|()| ExitCode::Done);
     let result = session.session.result(outcome);
     session.input.close();
     session.session.handle.shutdown();
-    result
+    Ok(result)
 }
 
 struct PromptSession<'a> {
@@ -128,13 +116,13 @@ impl<'a> PromptSession<'a> {
         self.session.note_local_end();
         self.input.close();
         let options = self.session.options;
-        match options.on_local_eof {
+        match options.duplex.on_local_eof {
             OnLocalEof::HangUp => return self.session.wait_acked(),
-            OnLocalEof::KeepOpen => return self.drain_replies(options.linger),
-            OnLocalEof::HalfClose | OnLocalEof::SendOnly => self.session.sender.half_close()?,
+            OnLocalEof::KeepOpen => return self.drain_replies(options.duplex.linger),
+            OnLocalEof::HalfClose | OnLocalEof::SendOnly => self.session.half_close()?,
         }
         let default = self.input.is_interactive().then_some(REPLY_TIMEOUT);
-        self.drain_replies(options.linger.or(default))
+        self.drain_replies(options.duplex.linger.or(default))
     }
 
     /// Prints what arrives until the peer ends its stream, or sends nothing for `timeout`.

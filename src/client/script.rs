@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use super::files::Files;
 use super::match_buffer::MatchBuffer;
 use super::message_session::MessageSession;
-use super::options::{ScriptStep, SessionOptions};
+use super::options::ScriptStep;
 use super::pattern::Pattern;
 use super::receiver::RecvOutcome;
 use super::result::SessionResult;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::net::stream::Stream;
-use crate::report::context::Context;
 use crate::shutdown::ShutdownReason;
 use crate::transfer::duplex::OnLocalEof;
 
@@ -86,16 +83,7 @@ impl<'a> Awaited<'a> {
 }
 
 /// Runs the steps, then half-closes and prints what the peer still sends.
-pub fn run(
-    stream: Stream,
-    options: &SessionOptions,
-    files: Files,
-    context: &Context,
-) -> SessionResult {
-    let session = match MessageSession::open(stream, options, files, context) {
-        Ok(session) => session,
-        Err(failure) => return SessionResult::not_started(failure),
-    };
+pub fn run(session: MessageSession<'_>) -> SessionResult {
     let mut script =
         ScriptSession { session, unmatched: MatchBuffer::default(), at_line_start: true };
     let outcome = script.run_steps();
@@ -138,7 +126,7 @@ impl ScriptSession<'_> {
         }
         // What arrived before is not the reply.
         self.wait_for(Awaited::Quiet(Duration::ZERO))?;
-        if self.session.queue.at_eof {
+        if self.session.at_eof {
             let why = "the peer closed before everything was sent";
             return Err(self.session.failure(Phase::Send, why).with_code(ExitCode::Partial));
         }
@@ -193,19 +181,19 @@ impl ScriptSession<'_> {
     /// the run passes, or nothing has arrived for `--linger` or the idle timeout.
     fn finish(&mut self) -> Result<(), Failure> {
         let is_first = self.session.note_local_end();
-        match self.session.options.on_local_eof {
+        match self.session.options.duplex.on_local_eof {
             OnLocalEof::HangUp => {
                 self.end_line()?;
                 return self.session.wait_acked();
             }
             OnLocalEof::KeepOpen => {}
-            _ if is_first => self.session.sender.half_close()?,
+            _ if is_first => self.session.half_close()?,
             // The peer has closed and does not need our end of stream.
-            _ => drop(self.session.sender.close_write()),
+            _ => drop(self.session.close_write()),
         }
         // The exchange is complete: from here on the idle timeout is no failure.
-        let idle_timeout = self.session.queue.idle_timeout.take();
-        self.wait_for(Awaited::End(self.session.options.linger.or(idle_timeout)))?;
+        let idle_timeout = self.session.idle_timeout.take();
+        self.wait_for(Awaited::End(self.session.options.duplex.linger.or(idle_timeout)))?;
         self.session.wait_acked()
     }
 

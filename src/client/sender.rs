@@ -1,19 +1,16 @@
-//! The send side of a prompt or a script, message by message.
+//! The send side of a session of messages.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
+use super::message_session::MessageSession;
 use super::result::CONN;
 use crate::error::{Failure, Phase};
-use crate::net::stream::{ConnectionHandle, ConnectionInfo, Writer};
-use crate::report::context::Context;
 use crate::report::event::{Event, Side};
 use crate::shutdown::WaitOutcome;
-use crate::transfer::crlf::Crlf;
-use crate::transfer::tap::Tap;
 use crate::transfer::throttle::Throttle;
 
 /// Bytes of the largest write while earlier bytes are not acknowledged.
@@ -21,32 +18,12 @@ const MAX_WRITE: usize = 4 << 10;
 /// How often the socket is checked for unacknowledged bytes.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Sends messages to the peer.
-pub struct MessageSender {
-    /// The sending half of the connection.
-    pub writer: Box<dyn Writer>,
-    /// The connection.
-    pub handle: ConnectionHandle,
-    /// What is known about it.
-    pub info: ConnectionInfo,
-    /// Events and shutdown.
-    pub context: Context,
-    /// Observes the bytes.
-    pub tap: Option<Tap>,
-    /// Changes the bytes.
-    pub filter: Option<Crlf>,
-    /// Limits the rate.
-    pub throttle: Option<Throttle>,
-    /// Bytes written so far.
-    pub sent: u64,
-}
-
-impl MessageSender {
-    /// Sends one complete message; `received` is the number of bytes received before it.
+impl MessageSession<'_> {
+    /// Sends one complete message.
     ///
     /// Fails at [`Phase::Send`]: 18 when the peer closed or bytes had been sent or received, else
     /// 55; and with 28, 130 or 143 on shutdown.
-    pub fn send(&mut self, message: &[u8], received: u64) -> Result<(), Failure> {
+    pub fn send(&mut self, message: &[u8]) -> Result<(), Failure> {
         let changed = self.filter.as_mut().map(|filter| filter.apply(message));
         let message = changed.as_deref().unwrap_or(message);
         let max_chunk = self.throttle.as_ref().map_or(usize::MAX, Throttle::chunk_size);
@@ -58,22 +35,24 @@ impl MessageSender {
             if let Some(tap) = &mut self.tap {
                 tap.on_bytes(chunk);
             }
-            self.write_chunk(chunk, received)?;
+            self.write_chunk(chunk)?;
         }
-        self.writer.flush().map_err(|e| self.send_error(e, received))
+        self.writer.flush().map_err(|e| self.send_error(e))?;
+        self.last_activity = Instant::now();
+        Ok(())
     }
 
-    fn write_chunk(&mut self, mut bytes: &[u8], received: u64) -> Result<(), Failure> {
+    fn write_chunk(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
         while !bytes.is_empty() {
             self.wait_writable()?;
             match self.writer.write(&bytes[..self.write_budget().min(bytes.len())]) {
-                Ok(0) => return Err(self.send_error(ErrorKind::WriteZero.into(), received)),
+                Ok(0) => return Err(self.send_error(ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     self.sent += n as u64;
                     bytes = &bytes[n..];
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.send_error(e, received)),
+                Err(e) => return Err(self.send_error(e)),
             }
         }
         Ok(())
@@ -121,16 +100,17 @@ impl MessageSender {
     /// Waits until the peer's kernel has acknowledged all bytes.
     ///
     /// Fails at [`Phase::Send`] with 18 if the connection ended before, or on shutdown.
-    pub fn wait_acked(&self, received: u64) -> Result<(), Failure> {
+    pub fn wait_acked(&self) -> Result<(), Failure> {
         loop {
             // In this order: the bytes queued in a Unix socket disappear when its peer closes, and
             // its error is set before.
             let unacked = self.handle.unacked_bytes();
             if let Ok(Some(e)) = self.handle.socket().take_error()
                 && self.sent > 0
-                && !self.failed_on_close_only()
+                // Else only our close_notify was answered with a reset, by a peer that had closed.
+                && (!self.info.is_encrypted || self.handle.unacknowledged(self.sent))
             {
-                return Err(self.send_error(e, received));
+                return Err(self.send_error(e));
             }
             let is_closed = self.handle.is_closed() && !self.handle.unacknowledged(self.sent);
             if unacked == 0 || is_closed {
@@ -144,12 +124,7 @@ impl MessageSender {
         }
     }
 
-    /// Whether only our close_notify was answered with a reset, by a peer that had closed before.
-    fn failed_on_close_only(&self) -> bool {
-        self.info.is_encrypted && !self.handle.unacknowledged(self.sent)
-    }
-
-    fn send_error(&self, e: io::Error, received: u64) -> Failure {
-        Failure::send(&self.info.peer, e, self.sent, received)
+    fn send_error(&self, e: io::Error) -> Failure {
+        Failure::send(&self.info.peer, e, self.sent, self.received)
     }
 }

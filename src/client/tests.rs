@@ -14,7 +14,7 @@ use crate::error::Phase;
 use crate::net::stdout::Stdout;
 use crate::shutdown::{Shutdown, ShutdownReason};
 use crate::test_run::TestRun;
-use crate::transfer::duplex::OnLocalEof;
+use crate::transfer::duplex::{DuplexOptions, OnLocalEof};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -84,43 +84,16 @@ impl Terminal {
     }
 }
 
-fn options() -> SessionOptions {
-    SessionOptions {
-        script: Vec::new(),
-        prompt: PromptMode::Never,
-        input: None,
-        offset: None,
-        count: None,
-        input_mode: InputMode::NotNull,
-        output: None,
-        hex: None,
-        on_local_eof: OnLocalEof::HalfClose,
-        exit_on_eof: None,
-        input_timeout: None,
-        line_delay: None,
-        linger: None,
-        idle_timeout: None,
-        delay: Duration::ZERO,
-        rate: None,
-        crlf: false,
-        line_end: b"",
-        keep_empty: false,
-        raw_output: false,
-        progress: false,
-        stats: false,
-    }
-}
-
 fn script(steps: &[&str]) -> SessionOptions {
     let step = |text: &&str| match text.strip_prefix('/') {
         Some(pattern) => ScriptStep::Expect(pattern.parse().unwrap()),
         None => ScriptStep::Send(text.as_bytes().to_vec()),
     };
-    SessionOptions { script: steps.iter().map(step).collect(), ..options() }
+    SessionOptions { script: steps.iter().map(step).collect(), ..Default::default() }
 }
 
 fn prompt() -> SessionOptions {
-    SessionOptions { prompt: PromptMode::Always, line_end: b"\n", ..options() }
+    SessionOptions { prompt: PromptMode::Always, line_end: b"\n", ..Default::default() }
 }
 
 fn unix() -> (UnixStream, UnixStream) {
@@ -225,7 +198,8 @@ fn script_that_cannot_send_everything_exits_18() {
 fn script_without_data_for_the_idle_timeout_exits_28() {
     let terminal = Terminal::new();
     let idle_timeout = Some(Duration::from_millis(30));
-    let options = SessionOptions { idle_timeout, ..script(&["/never"]) };
+    let duplex = DuplexOptions { idle_timeout, ..Default::default() };
+    let options = SessionOptions { duplex, ..script(&["/never"]) };
     let result = terminal.run(&options, unix(), echo);
     assert_eq!(code(result), (Some(Phase::Receive), ExitCode::Timeout));
 }
@@ -248,7 +222,8 @@ fn script_ends_its_side_as_the_options_say() {
         (OnLocalEof::SendOnly, None),
     ] {
         let terminal = Terminal::new();
-        let options = SessionOptions { on_local_eof, linger, ..script(&["ping\n"]) };
+        let duplex = DuplexOptions { on_local_eof, linger, ..Default::default() };
+        let options = SessionOptions { duplex, ..script(&["ping\n"]) };
         assert_eq!(code(terminal.run(&options, tcp(), echo)), DONE, "{on_local_eof:?}");
         let expected = if on_local_eof == OnLocalEof::SendOnly { "" } else { "ping\n" };
         assert_eq!(terminal.printed(), expected, "{on_local_eof:?}");
@@ -263,9 +238,8 @@ fn script_writes_to_a_file_with_dump_rate_and_line_ends() {
         output: path("out"),
         hex: path("hex"),
         rate: Some(1 << 20),
-        crlf: true,
+        duplex: DuplexOptions { crlf: true, delay: Duration::from_millis(1), ..Default::default() },
         line_end: b"\n",
-        delay: Duration::from_millis(1),
         ..script(&["line"])
     };
     assert_eq!(code(terminal.run(&options, unix(), echo)), DONE);
@@ -311,7 +285,8 @@ fn prompt_ends_its_side_as_the_options_say() {
     let short = Some(Duration::from_millis(30));
     for (on_local_eof, linger) in [(OnLocalEof::HangUp, None), (OnLocalEof::KeepOpen, short)] {
         let terminal = Terminal::new().typed("last\n");
-        let options = SessionOptions { on_local_eof, linger, ..prompt() };
+        let duplex = DuplexOptions { on_local_eof, linger, ..Default::default() };
+        let options = SessionOptions { duplex, ..prompt() };
         assert_eq!(code(terminal.run(&options, tcp(), echo)), DONE, "{on_local_eof:?}");
     }
 }
@@ -335,7 +310,7 @@ fn closed_stdout_ends_a_prompt_successfully() {
 #[test]
 fn pipe_copies_stdin_to_the_peer_and_back() {
     let terminal = Terminal::new().typed("through the pipe");
-    let options = SessionOptions { stats: true, ..options() };
+    let options = SessionOptions { stats: true, ..Default::default() };
     assert_eq!(code(terminal.run(&options, tcp(), echo)), DONE);
     assert_eq!(terminal.printed(), "through the pipe");
     assert!(terminal.events().contains("\"bytes_out\":16"), "{}", terminal.events());
@@ -350,9 +325,9 @@ fn pipe_sends_part_of_a_file_and_writes_a_file() {
         offset: Some(2),
         count: Some(3),
         output: Some(output.clone()),
-        crlf: true,
+        duplex: DuplexOptions { crlf: true, ..Default::default() },
         rate: Some(1 << 20),
-        ..options()
+        ..Default::default()
     };
     assert_eq!(code(terminal.run(&options, unix(), echo)), DONE);
     assert_eq!(std::fs::read(output).unwrap(), b"234");
@@ -363,7 +338,7 @@ fn pipe_counts_bytes_of_stdin() {
     let mut terminal = Terminal::new();
     let content = terminal.file("stdin", b"0123456789");
     terminal.std.stdin = leak(File::open(content).unwrap());
-    let options = SessionOptions { offset: Some(1), count: Some(4), ..options() };
+    let options = SessionOptions { offset: Some(1), count: Some(4), ..Default::default() };
     assert_eq!(code(terminal.run(&options, unix(), echo)), DONE);
     assert_eq!(terminal.printed(), "1234");
 }
@@ -371,7 +346,8 @@ fn pipe_counts_bytes_of_stdin() {
 #[test]
 fn pipe_that_only_sends_discards_what_it_receives() {
     let terminal = Terminal::new().typed("one way");
-    let options = SessionOptions { on_local_eof: OnLocalEof::SendOnly, ..options() };
+    let duplex = DuplexOptions { on_local_eof: OnLocalEof::SendOnly, ..Default::default() };
+    let options = SessionOptions { duplex, ..Default::default() };
     assert_eq!(code(terminal.run(&options, unix(), echo)), DONE);
     assert_eq!(terminal.printed(), "");
 }
@@ -380,7 +356,7 @@ fn pipe_that_only_sends_discards_what_it_receives() {
 fn pipe_of_a_reset_connection_fails_and_its_output_stays_empty() {
     let terminal = Terminal::new().typed("hi");
     let output = terminal.run.path("out");
-    let options = SessionOptions { output: Some(output.clone()), ..options() };
+    let options = SessionOptions { output: Some(output.clone()), ..Default::default() };
     let failure = terminal.run(&options, tcp(), resets).unwrap_err();
     assert_eq!((failure.phase, failure.conn), (Phase::Receive, Some(CONN)));
     assert_eq!(std::fs::read(output).unwrap(), b"");
@@ -398,12 +374,18 @@ fn files_are_checked_before_connecting() {
     let file = Some(terminal.file("in", b"1234"));
     let none = path("none");
     for (options, expected) in [
-        (SessionOptions { input: none.clone(), ..options() }, ExitCode::Read),
-        (SessionOptions { input: path("."), ..options() }, ExitCode::Read),
-        (SessionOptions { input: file.clone(), offset: Some(5), ..options() }, ExitCode::Read),
-        (SessionOptions { offset: Some(1), ..options() }, ExitCode::Read),
-        (SessionOptions { output: path("none/out"), ..options() }, ExitCode::Write),
-        (SessionOptions { input: file.clone(), output: file, ..options() }, ExitCode::Usage),
+        (SessionOptions { input: none.clone(), ..Default::default() }, ExitCode::Read),
+        (SessionOptions { input: path("."), ..Default::default() }, ExitCode::Read),
+        (
+            SessionOptions { input: file.clone(), offset: Some(5), ..Default::default() },
+            ExitCode::Read,
+        ),
+        (SessionOptions { offset: Some(1), ..Default::default() }, ExitCode::Read),
+        (SessionOptions { output: path("none/out"), ..Default::default() }, ExitCode::Write),
+        (
+            SessionOptions { input: file.clone(), output: file, ..Default::default() },
+            ExitCode::Usage,
+        ),
     ] {
         let failure = refused(&terminal, &options);
         assert_eq!(failure.code, expected, "{failure}");
@@ -415,7 +397,7 @@ fn files_are_checked_before_connecting() {
 fn failed_connection_leaves_no_new_output_file() {
     let terminal = Terminal::new();
     let output = terminal.run.path("new");
-    let options = SessionOptions { output: Some(output.clone()), ..options() };
+    let options = SessionOptions { output: Some(output.clone()), ..Default::default() };
     assert_eq!(refused(&terminal, &options).phase, Phase::Connect);
     assert!(!Path::exists(&output));
 }
@@ -426,9 +408,10 @@ fn mode_follows_from_script_prompt_and_input() {
     let mode = |options: &SessionOptions| Mode::of(options, null.as_fd());
     assert!(matches!(mode(&script(&["x"])), Mode::Script));
     assert!(matches!(mode(&prompt()), Mode::Pipe), "the null device has no messages");
-    let any = SessionOptions { input_mode: InputMode::Any, ..prompt() };
+    let duplex = |input| DuplexOptions { input, ..Default::default() };
+    let any = SessionOptions { duplex: duplex(InputMode::Any), ..prompt() };
     assert!(matches!(mode(&any), Mode::Prompt));
-    let ignored = SessionOptions { input_mode: InputMode::Ignored, ..prompt() };
+    let ignored = SessionOptions { duplex: duplex(InputMode::Ignored), ..prompt() };
     assert!(matches!(mode(&ignored), Mode::Pipe));
     let auto = SessionOptions { prompt: PromptMode::Auto, ..any };
     assert!(matches!(mode(&auto), Mode::Pipe), "no terminal");

@@ -10,7 +10,7 @@ use crate::check::{AddressCoverage, CheckOptions, CheckTarget};
 use crate::error::ExitCode;
 use crate::flags::check::CheckFlags;
 use crate::net::stdout::Stdout;
-use crate::process::exec::Replacement;
+use crate::process::program::Replacement;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::report::context::Context;

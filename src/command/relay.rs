@@ -23,7 +23,7 @@ use crate::report::Report;
 use crate::report::context::Context;
 use crate::server;
 use crate::server::ServerOptions;
-use crate::server::accept_loop::ServerLimits;
+use crate::server::limits::ServerLimits;
 
 /// The idle timeout of a UDP flow, which has no other end.
 const UDP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -6,6 +6,7 @@
 
 mod connection;
 mod exit_code;
+mod layer_error;
 mod phase;
 mod reason;
 
@@ -14,6 +15,7 @@ use std::fmt;
 use std::io;
 
 pub use exit_code::ExitCode;
+pub use layer_error::LayerError;
 pub use phase::Phase;
 
 use crate::shutdown::ShutdownReason;
@@ -36,35 +38,6 @@ pub struct Failure {
     source: Box<dyn Error + Send + Sync>,
 }
 
-/// An error of a layer (TLS) inside an [`io::Error`], which carries phase and exit code through code
-/// that only reads or writes.
-#[derive(Debug, Clone)]
-pub struct LayerError {
-    /// The phase that failed.
-    pub phase: Phase,
-    /// The exit code.
-    pub code: ExitCode,
-    /// The cause, in one line.
-    pub why: String,
-    /// A line of advice.
-    pub hint: Option<&'static str>,
-}
-
-impl fmt::Display for LayerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
-    }
-}
-
-impl Error for LayerError {}
-
-impl LayerError {
-    /// Returns the layer error inside `error`, if there is one.
-    pub fn of(error: &io::Error) -> Option<&LayerError> {
-        error.get_ref()?.downcast_ref()
-    }
-}
-
 impl Failure {
     /// A failure with the exit code of its phase, or with the phase and code of the layer that
     /// reported the error ([`LayerError`]).
@@ -77,15 +50,8 @@ impl Failure {
         let inner = source.downcast_ref::<io::Error>().and_then(LayerError::of);
         let (phase, code) = inner.map_or((phase, phase.exit_code()), |i| (i.phase, i.code));
         let hint = inner.and_then(|inner| inner.hint).map(str::to_string);
-        Failure {
-            phase,
-            target: target.to_string(),
-            code,
-            hint,
-            conn: None,
-            after_bytes: None,
-            source,
-        }
+        let target = target.to_string();
+        Failure { phase, target, code, hint, conn: None, after_bytes: None, source }
     }
 
     /// A malformed address, URL or rule: exit code 2.
@@ -133,6 +99,12 @@ impl Failure {
         Failure::new(Phase::Resolve, name, cause).with_code(ExitCode::TryAgain)
     }
 
+    /// The same failure at another phase.
+    pub fn at(mut self, phase: Phase) -> Failure {
+        self.phase = phase;
+        self
+    }
+
     /// The same failure with another exit code.
     pub fn with_code(mut self, code: ExitCode) -> Failure {
         self.code = code;
@@ -166,6 +138,12 @@ impl Failure {
     /// The error number of the system, if the cause has one.
     pub fn errno(&self) -> Option<i32> {
         self.source.downcast_ref::<io::Error>()?.raw_os_error()
+    }
+
+    /// Whether the cause is that the peer closed where it had to send more.
+    pub fn is_peer_close(&self) -> bool {
+        let cause = self.source.downcast_ref::<io::Error>();
+        cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
     }
 
     /// The text of the cause, without Rust's `(os error N)`.
@@ -224,12 +202,8 @@ mod tests {
 
     #[test]
     fn layer_error_replaces_phase_and_code() {
-        let inner = LayerError {
-            phase: Phase::Tls,
-            code: ExitCode::Partial,
-            why: "truncated".into(),
-            hint: None,
-        };
+        let (phase, code, why) = (Phase::Tls, ExitCode::Partial, "truncated".to_string());
+        let inner = LayerError { phase, code, why, hint: None };
         let truncated = io::Error::new(io::ErrorKind::UnexpectedEof, inner);
         let failure = Failure::new(Phase::Receive, "db:5432", truncated);
         assert_eq!(

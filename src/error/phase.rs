@@ -39,41 +39,23 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in the order of a connection's life.
-    pub const ALL: [Phase; 14] = [
-        Phase::Resolve,
-        Phase::Port,
-        Phase::Socket,
-        Phase::Bind,
-        Phase::Listen,
-        Phase::Connect,
-        Phase::Proxy,
-        Phase::Tls,
-        Phase::Send,
-        Phase::Shutdown,
-        Phase::Receive,
-        Phase::Stdin,
-        Phase::Stdout,
-        Phase::File,
+    pub const ALL: [Phase; 14] = {
+        use Phase::*;
+        [
+            Resolve, Port, Socket, Bind, Listen, Connect, Proxy, Tls, Send, Shutdown, Receive,
+            Stdin, Stdout, File,
+        ]
+    };
+
+    /// The names of [`Phase::ALL`].
+    const NAMES: [&'static str; 14] = [
+        "resolve", "port", "socket", "bind", "listen", "connect", "proxy", "tls", "send",
+        "shutdown", "receive", "stdin", "stdout", "file",
     ];
 
     /// The name that error lines and JSON events use.
     pub fn name(self) -> &'static str {
-        match self {
-            Phase::Resolve => "resolve",
-            Phase::Port => "port",
-            Phase::Socket => "socket",
-            Phase::Bind => "bind",
-            Phase::Listen => "listen",
-            Phase::Connect => "connect",
-            Phase::Proxy => "proxy",
-            Phase::Tls => "tls",
-            Phase::Send => "send",
-            Phase::Shutdown => "shutdown",
-            Phase::Receive => "receive",
-            Phase::Stdin => "stdin",
-            Phase::Stdout => "stdout",
-            Phase::File => "file",
-        }
+        Phase::NAMES[self as usize]
     }
 
     /// The default exit code of a failure at this phase.

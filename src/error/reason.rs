@@ -1,121 +1,68 @@
 //! Which system call a failure comes from, and what usually causes it (`-v`).
 
-use super::{ExitCode, Failure, Phase};
+use nix::errno::Errno::{self, *};
 
-/// One row of the table: phases, error number, its name, and the usual cause.
-type Row = (&'static [Phase], i32, &'static str, &'static str);
+use super::Phase::{self, *};
+use super::{ExitCode, Failure};
 
+/// One row of the table: phases, error number, and the usual cause.
+type Row = (&'static [Phase], Errno, &'static str);
+
+/// Phases of a connection, before and after it is established.
+const NETWORK: &[Phase] = &[Connect, Send, Receive];
 /// Phases of an established connection.
-const TRANSFER: &[Phase] = &[Phase::Send, Phase::Receive];
+const TRANSFER: &[Phase] = &[Send, Receive];
 /// Phases that read or write local files.
-const LOCAL: &[Phase] = &[Phase::Stdin, Phase::Stdout, Phase::File];
+const LOCAL: &[Phase] = &[Stdin, Stdout, File];
 /// Phases that need a new descriptor.
-const OPENING: &[Phase] = &[Phase::Socket, Phase::Listen, Phase::File];
+const OPENING: &[Phase] = &[Socket, Listen, File];
 
 const TABLE: &[Row] = &[
-    (OPENING, libc::EMFILE, "EMFILE", "the process has as many descriptors as `ulimit -n` allows"),
-    (OPENING, libc::ENFILE, "ENFILE", "the system has as many open files as it allows"),
+    (OPENING, EMFILE, "the process has as many descriptors as `ulimit -n` allows"),
+    (OPENING, ENFILE, "the system has as many open files as it allows"),
+    (&[Socket], EAFNOSUPPORT, "this machine has no addresses of this family"),
+    (&[Socket], EPERM, "the option needs a capability such as CAP_NET_ADMIN"),
+    (&[Socket], ENODEV, "this machine has no such network interface"),
     (
-        &[Phase::Socket],
-        libc::EAFNOSUPPORT,
-        "EAFNOSUPPORT",
-        "this machine has no addresses of this family",
-    ),
-    (&[Phase::Socket], libc::EPERM, "EPERM", "the option needs a capability such as CAP_NET_ADMIN"),
-    (&[Phase::Socket], libc::ENODEV, "ENODEV", "this machine has no such network interface"),
-    (
-        &[Phase::Bind, Phase::Listen],
-        libc::EADDRINUSE,
-        "EADDRINUSE",
+        &[Bind, Listen],
+        EADDRINUSE,
         "another program is bound to this address, or to all addresses with this port",
     ),
     (
-        &[Phase::Bind],
-        libc::EACCES,
-        "EACCES",
+        &[Bind],
+        EACCES,
         "ports below 1024 need root or CAP_NET_BIND_SERVICE, and a path needs a writable directory",
     ),
+    (&[Bind], EADDRNOTAVAIL, "no network interface of this machine has this address"),
+    (&[Bind], ENOENT, "the directory of the path does not exist"),
+    (&[Connect], ECONNREFUSED, "no program listens there, or a firewall rejects connections"),
+    (TRANSFER, ECONNREFUSED, "no program receives on the port of the peer"),
+    (&[Connect], ETIMEDOUT, "the host is down, or a firewall drops the packets"),
+    (TRANSFER, ETIMEDOUT, "the peer or the network to it is down"),
+    (NETWORK, EHOSTUNREACH, "no host has this address in its network, or a router reports so"),
+    (NETWORK, ENETUNREACH, "the routing table has no route to this address"),
+    (&[Connect], EADDRNOTAVAIL, "the address cannot be connected to, or no local port is free"),
     (
-        &[Phase::Bind],
-        libc::EADDRNOTAVAIL,
-        "EADDRNOTAVAIL",
-        "no network interface of this machine has this address",
-    ),
-    (&[Phase::Bind], libc::ENOENT, "ENOENT", "the directory of the path does not exist"),
-    (
-        &[Phase::Connect],
-        libc::ECONNREFUSED,
-        "ECONNREFUSED",
-        "no program listens there, or a firewall rejects connections",
-    ),
-    (TRANSFER, libc::ECONNREFUSED, "ECONNREFUSED", "no program receives on the port of the peer"),
-    (
-        &[Phase::Connect],
-        libc::ETIMEDOUT,
-        "ETIMEDOUT",
-        "the host is down, or a firewall drops the packets",
-    ),
-    (TRANSFER, libc::ETIMEDOUT, "ETIMEDOUT", "the peer or the network to it is down"),
-    (
-        &[Phase::Connect, Phase::Send, Phase::Receive],
-        libc::EHOSTUNREACH,
-        "EHOSTUNREACH",
-        "no host has this address in its network, or a router reports so",
-    ),
-    (
-        &[Phase::Connect, Phase::Send, Phase::Receive],
-        libc::ENETUNREACH,
-        "ENETUNREACH",
-        "the routing table has no route to this address",
-    ),
-    (
-        &[Phase::Connect],
-        libc::EADDRNOTAVAIL,
-        "EADDRNOTAVAIL",
-        "the address cannot be connected to, or no local port is free",
-    ),
-    (
-        &[Phase::Connect, Phase::Send],
-        libc::EACCES,
-        "EACCES",
+        &[Connect, Send],
+        EACCES,
         "it is a broadcast address, a firewall rule forbids it, or the path is not writable",
     ),
-    (
-        &[Phase::Connect, Phase::Send],
-        libc::EPERM,
-        "EPERM",
-        "a firewall rule of this machine forbids it",
-    ),
-    (&[Phase::Connect], libc::ENOENT, "ENOENT", "no socket has this path: the server does not run"),
-    (&[Phase::Connect], libc::ENOTSOCK, "ENOTSOCK", "the path is not a socket"),
-    (&[Phase::Connect], libc::EPROTOTYPE, "EPROTOTYPE", "the socket is one of the other type"),
-    (
-        TRANSFER,
-        libc::ECONNRESET,
-        "ECONNRESET",
-        "the peer closed with data unread, was killed, or restarted",
-    ),
-    (&[Phase::Send], libc::EPIPE, "EPIPE", "the peer has closed the connection before"),
-    (
-        &[Phase::Send],
-        libc::EMSGSIZE,
-        "EMSGSIZE",
-        "the datagram is longer than UDP (65,507 bytes) or the socket allows",
-    ),
-    (&[Phase::Send], libc::ENOBUFS, "ENOBUFS", "the queue of the network device is full"),
-    (&[Phase::Shutdown], libc::ENOTCONN, "ENOTCONN", "the peer has reset the connection before"),
-    (LOCAL, libc::ENOENT, "ENOENT", "no file has this name, or a directory of its path is missing"),
-    (
-        LOCAL,
-        libc::EACCES,
-        "EACCES",
-        "the permissions of the file or of a directory do not allow it",
-    ),
-    (LOCAL, libc::EISDIR, "EISDIR", "it is a directory"),
-    (LOCAL, libc::ENOSPC, "ENOSPC", "the disk is full"),
-    (LOCAL, libc::EROFS, "EROFS", "the file system is mounted read-only"),
-    (LOCAL, libc::EPIPE, "EPIPE", "the reader of the pipe has exited"),
-    (LOCAL, libc::EBADF, "EBADF", "the descriptor is closed, or not open in this direction"),
+    (&[Connect, Send], EPERM, "a firewall rule of this machine forbids it"),
+    (&[Connect], ENOENT, "no socket has this path: the server does not run"),
+    (&[Connect], ENOTSOCK, "the path is not a socket"),
+    (&[Connect], EPROTOTYPE, "the socket is one of the other type"),
+    (TRANSFER, ECONNRESET, "the peer closed with data unread, was killed, or restarted"),
+    (&[Send], EPIPE, "the peer has closed the connection before"),
+    (&[Send], EMSGSIZE, "the datagram is longer than UDP (65,507 bytes) or the socket allows"),
+    (&[Send], ENOBUFS, "the queue of the network device is full"),
+    (&[Shutdown], ENOTCONN, "the peer has reset the connection before"),
+    (LOCAL, ENOENT, "no file has this name, or a directory of its path is missing"),
+    (LOCAL, EACCES, "the permissions of the file or of a directory do not allow it"),
+    (LOCAL, EISDIR, "it is a directory"),
+    (LOCAL, ENOSPC, "the disk is full"),
+    (LOCAL, EROFS, "the file system is mounted read-only"),
+    (LOCAL, EPIPE, "the reader of the pipe has exited"),
+    (LOCAL, EBADF, "the descriptor is closed, or not open in this direction"),
 ];
 
 impl Failure {
@@ -123,9 +70,9 @@ impl Failure {
     /// is known beyond the cause itself.
     pub fn reason(&self) -> Option<String> {
         let Some(errno) = self.errno() else { return self.reason_without_errno() };
-        let is_row = |row: &&Row| row.0.contains(&self.phase) && row.1 == errno;
-        let (_, _, name, cause) = TABLE.iter().find(is_row)?;
-        Some(format!("{} failed with {name}: {cause}", self.system_call(errno)?))
+        let is_row = |row: &&Row| row.0.contains(&self.phase) && row.1 as i32 == errno;
+        let (_, name, cause) = TABLE.iter().find(is_row)?;
+        Some(format!("{} failed with {name:?}: {cause}", self.system_call(errno)?))
     }
 
     fn reason_without_errno(&self) -> Option<String> {
@@ -154,7 +101,7 @@ impl Failure {
             Phase::Shutdown => "shutdown(2)",
             Phase::Stdin => "read(2)",
             Phase::Stdout => "write(2)",
-            Phase::File if errno == libc::ENOSPC => "write(2)",
+            Phase::File if errno == ENOSPC as i32 => "write(2)",
             Phase::File => "open(2)",
             Phase::Resolve | Phase::Port | Phase::Proxy | Phase::Tls => return None,
         })
@@ -194,11 +141,14 @@ mod tests {
 
     #[test]
     fn every_row_is_one_sentence_and_is_reached() {
-        for (phases, errno, name, cause) in TABLE {
+        for (phases, errno, cause) in TABLE {
             assert!(!cause.ends_with('.') && cause.len() < 100, "{cause}");
             for phase in *phases {
-                let reason = reason(*phase, "x", *errno).unwrap();
-                assert!(reason.ends_with(&format!("{name}: {cause}")), "{phase} {name}: {reason}");
+                let reason = reason(*phase, "x", *errno as i32).unwrap();
+                assert!(
+                    reason.ends_with(&format!("{errno:?}: {cause}")),
+                    "{phase} {errno}: {reason}"
+                );
             }
         }
     }

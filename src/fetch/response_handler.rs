@@ -173,7 +173,7 @@ impl<'a> BodyHandler<'a> {
     /// server: its body is not delivered.
     fn check_status(&mut self, head: &Head) -> Result<(), Failure> {
         let exchange = &self.exchange;
-        self.result.status_error = match (head.status, exchange.proxy) {
+        let status_error = match (head.status, exchange.proxy) {
             (407, Some(proxy)) if !exchange.options.output.raw => {
                 return Err(status::proxy_error(head, proxy));
             }
@@ -181,6 +181,7 @@ impl<'a> BodyHandler<'a> {
             (400.., _) => Some(status::server_error(head, exchange.url, exchange.proxy)),
             _ => None,
         };
+        self.result.status_error = status_error.map(|failure| failure.of_conn(exchange.conn));
         Ok(())
     }
 

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use crate::error::{Failure, Phase};
-use crate::process::child::Program;
 use crate::process::privileges::set_no_new_privs;
+use crate::process::program::Program;
 
 /// Flags of the service exec.
 #[derive(Debug, Args)]

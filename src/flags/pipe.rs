@@ -5,8 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values::{self, Limit};
-use crate::service::pipe::PipeOptions;
-use crate::transfer::duplex::{InputMode, OnLocalEof};
+use crate::transfer::duplex::{DuplexOptions, InputMode, OnLocalEof};
 
 /// Flags that a client and the service pipe share.
 #[derive(Debug, Clone, Default, Args)]
@@ -53,7 +52,7 @@ pub struct PipeFlags {
 
 impl PipeFlags {
     /// What follows the end of the local input.
-    pub fn on_local_eof(&self) -> OnLocalEof {
+    fn on_local_eof(&self) -> OnLocalEof {
         match (self.no_half_close, self.hang_up, self.send_only) {
             (true, _, _) => OnLocalEof::KeepOpen,
             (_, true, _) => OnLocalEof::HangUp,
@@ -64,7 +63,7 @@ impl PipeFlags {
 
     /// What counts as input. With a flag for the end of the input, the null device is an input that
     /// ends.
-    pub fn input_mode(&self) -> InputMode {
+    fn input_mode(&self) -> InputMode {
         if self.recv_only {
             InputMode::Ignored
         } else if self.half_close || self.on_local_eof() != OnLocalEof::HalfClose {
@@ -74,17 +73,18 @@ impl PipeFlags {
         }
     }
 
-    /// The options of the service pipe, with its idle timeout.
-    pub fn options(&self, idle: Option<Duration>) -> PipeOptions {
-        PipeOptions {
-            idle,
+    /// The options of a session, with its idle timeout.
+    pub fn options(&self, idle_timeout: Option<Duration>) -> DuplexOptions {
+        DuplexOptions {
             input: self.input_mode(),
             on_local_eof: self.on_local_eof(),
-            exit_on_eof: self.exit_on_eof,
+            idle_timeout,
             input_timeout: self.input_timeout.0,
             linger: self.linger.0,
+            exit_on_eof: self.exit_on_eof,
             line_delay: self.line_delay,
             crlf: self.crlf,
+            ..DuplexOptions::default()
         }
     }
 

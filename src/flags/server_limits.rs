@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::values::{self, Limit};
 use crate::error::{Failure, Phase};
-use crate::server::accept_loop::ServerLimits;
 use crate::server::access::AccessRules;
+use crate::server::limits::ServerLimits;
 use crate::shutdown::Shutdown;
 
 /// Flags of every server that accepts connections.

@@ -14,7 +14,7 @@ use crate::flags::stream_only;
 use crate::net::stdio::StdStreams;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
-use crate::server::accept_loop::ServerLimits;
+use crate::server::limits::ServerLimits;
 use crate::service::Service;
 use crate::service::chargen::Chargen;
 use crate::service::chat::Chat;

@@ -9,6 +9,7 @@ use super::pipe::PipeFlags;
 use super::script::ScriptFlags;
 use super::values::{self, Limit};
 use crate::client::{PromptMode, SessionOptions};
+use crate::transfer::duplex::DuplexOptions;
 
 /// The limit of a script's run without `--timeout`.
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -133,18 +134,13 @@ impl From<&SessionFlags> for SessionOptions {
             input: file(flags.input.as_deref()),
             offset: flags.offset,
             count: flags.count,
-            input_mode: flags.pipe.input_mode(),
             output: file(flags.output.as_deref()),
             hex: flags.hex.clone(),
-            on_local_eof: flags.pipe.on_local_eof(),
-            exit_on_eof: flags.pipe.exit_on_eof,
-            input_timeout: flags.pipe.input_timeout.0,
-            linger: flags.pipe.linger.0,
-            idle_timeout: flags.idle_timeout.0,
-            delay: flags.delay,
+            duplex: DuplexOptions {
+                delay: flags.delay,
+                ..flags.pipe.options(flags.idle_timeout.0)
+            },
             rate: flags.rate,
-            line_delay: flags.pipe.line_delay,
-            crlf: flags.pipe.crlf,
             line_end: flags.line_end(),
             keep_empty: flags.keep_empty,
             raw_output: flags.raw_output,

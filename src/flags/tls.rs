@@ -211,7 +211,8 @@ mod present {
     use super::{ClientAuth, ClientTls, ServerTls, TlsServer};
     use crate::error::{Failure, Phase};
     use crate::net::layer::Layer;
-    use crate::net::tls::certificate::{Identity, Sha256};
+    use crate::net::tls::certificate::Identity;
+    use crate::net::tls::fingerprint::Sha256;
     use crate::net::tls::{OnTruncation, STACK, client, server};
 
     impl ClientTls {

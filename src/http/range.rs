@@ -113,6 +113,15 @@ pub fn is_beginning(head: &Head) -> bool {
     matches!(range, Some(ContentRange { range: Some((0, _)), .. }))
 }
 
+/// Whether this is a 206 with less than the complete body.
+pub fn is_part(head: &Head) -> bool {
+    let is_complete = matches!(
+        content_range(head),
+        Ok(Some(ContentRange { range: Some((0, last)), total: Some(total) })) if last + 1 == total
+    );
+    head.status == 206 && !is_complete
+}
+
 /// A range that ends before the requested one, although the body is longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShortRange {

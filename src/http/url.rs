@@ -50,6 +50,9 @@ impl HttpUrl {
         }
         let (scheme, rest) = split_scheme(text).map_err(bad)?;
         let parts = Authority::split(rest).map_err(bad)?;
+        if path_of(parts.rest).contains('\\') {
+            return Err(bad("a backslash in the path is written %5C"));
+        }
         let port = match parts.port {
             "" => String::new(),
             port if port.bytes().all(|b| b.is_ascii_digit()) => {
@@ -87,7 +90,7 @@ impl HttpUrl {
             return Err(bad("control characters"));
         }
         let text = encode_non_utf8(location);
-        let path = text.split(['?', '#']).next().unwrap_or_default();
+        let path = path_of(&text);
         if path.contains('\\') {
             return Err(bad("a backslash"));
         }
@@ -190,6 +193,11 @@ impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.url.as_str())
     }
+}
+
+/// The part of a reference before its query and fragment.
+fn path_of(text: &str) -> &str {
+    text.split(['?', '#']).next().unwrap_or_default()
 }
 
 /// Splits the scheme off a reference, if it has one (RFC 3986 §3.1).

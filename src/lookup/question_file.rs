@@ -10,6 +10,9 @@ use crate::error::{Failure, Phase};
 /// The maximum length, in bytes, that is kept of a line; a longer one is malformed in any case.
 const MAX_LINE_LEN: u64 = 4096;
 
+/// Precedes the text in files of some editors; no part of a name.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Opens a file of questions, or `stdin` for `-`. Blank lines and lines that begin with `#` are
 /// skipped.
 ///
@@ -57,7 +60,7 @@ impl<R: BufRead> Iterator for QuestionReader<R> {
                 Err(error) => return Some(Err(error)),
             };
             let text = String::from_utf8_lossy(&line);
-            let text = text.trim();
+            let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
             if !text.is_empty() && !text.starts_with('#') {
                 return Some(Ok(text.to_string()));
             }
@@ -92,6 +95,8 @@ mod tests {
     #[test]
     fn blank_lines_and_comments_are_skipped() {
         assert_eq!(lines("a\r\n\n  # x\n b \n#\nc"), ["a", "b", "c"]);
+        assert_eq!(lines("\u{feff}a\nb"), ["a", "b"]);
+        assert_eq!(lines("\u{feff}# x\nb"), ["b"]);
         assert!(lines("").is_empty());
     }
 

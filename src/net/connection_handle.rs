@@ -1,16 +1,16 @@
 //! A handle to a connection that any thread may use to end it, or to query its state.
 
-use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use std::{fmt, io};
 
 use socket2::{Socket, TcpKeepalive};
 
 use super::address::Address;
-use super::stream_observer::{Call, ObserverSlot, StreamObserver};
+use super::stream_observer::{Call, StreamObserver};
 use super::tcp_info;
 use crate::error::{ExitCode, Failure, Phase};
 
@@ -24,17 +24,23 @@ pub const TRUNCATION_HINT: &str = "--allow-truncation accepts an end without clo
 
 /// Ends a connection from any thread, and wakes threads that are blocked on it. Clones refer to the
 /// same connection.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ConnectionHandle {
     socket: Arc<Socket>,
     state: Arc<HandleState>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct HandleState {
     closed: AtomicBool,
     truncated: AtomicBool,
-    observer: ObserverSlot,
+    observer: OnceLock<Arc<dyn StreamObserver>>,
+}
+
+impl fmt::Debug for ConnectionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.socket.fmt(f)
+    }
 }
 
 impl ConnectionHandle {
@@ -47,18 +53,24 @@ impl ConnectionHandle {
     pub fn shutdown(&self) {
         self.state.closed.store(true, Ordering::SeqCst);
         if self.socket.shutdown(Shutdown::Both).is_ok() {
-            self.state.observer.on_call(Call::ShutDown);
+            self.observe(Call::ShutDown);
         }
     }
 
-    /// Passes the calls of this handle to `observer` too.
+    /// Passes the calls of this handle to `observer` too; the first observer stays.
     pub fn set_observer(&self, observer: Arc<dyn StreamObserver>) {
-        self.state.observer.set(observer);
+        let _ = self.state.observer.set(observer);
     }
 
     /// Announces to the observer that the connection is about to be closed.
     pub fn observe_close(&self) {
-        self.state.observer.on_call(Call::Closing);
+        self.observe(Call::Closing);
+    }
+
+    fn observe(&self, call: Call<'_>) {
+        if let Some(observer) = self.state.observer.get() {
+            observer.on_call(call);
+        }
     }
 
     /// Aborts the connection: the close that follows sends a reset, so that the peer does not take
@@ -66,7 +78,7 @@ impl ConnectionHandle {
     pub fn abort(&self) {
         self.state.closed.store(true, Ordering::SeqCst);
         let _ = self.socket.set_linger(Some(Duration::ZERO));
-        self.state.observer.on_call(Call::Reset);
+        self.observe(Call::Reset);
         // Dissolving the association sends the reset and wakes all threads (connect(2), AF_UNSPEC;
         // tcp(7)). Kernels that refuse it while a thread waits get a shutdown of the reading side,
         // which the peer does not see; the close does the rest. A Unix socket is reset only by a
@@ -101,7 +113,7 @@ impl ConnectionHandle {
     pub fn shutdown_read(&self) {
         self.state.closed.store(true, Ordering::SeqCst);
         if self.socket.shutdown(Shutdown::Read).is_ok() {
-            self.state.observer.on_call(Call::ReadShutDown);
+            self.observe(Call::ReadShutDown);
         }
     }
 
@@ -156,7 +168,7 @@ impl ConnectionHandle {
 
     /// Returns how many sent bytes are not acknowledged yet (tcp(7), `SIOCOUTQ`).
     pub fn unacked_bytes(&self) -> usize {
-        unacked_bytes(&self.socket)
+        tcp_info::unacked_bytes(self.socket.as_fd())
     }
 
     /// Whether the peer's kernel is known not to have acknowledged all of `sent` bytes of a failed
@@ -188,14 +200,4 @@ impl ConnectionHandle {
     pub fn socket(&self) -> &Socket {
         &self.socket
     }
-}
-
-#[cfg(target_os = "linux")]
-fn unacked_bytes(socket: &Socket) -> usize {
-    tcp_info::unacked_bytes(socket.as_fd()).unwrap_or(0)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn unacked_bytes(_: &Socket) -> usize {
-    0
 }

@@ -47,11 +47,10 @@ impl Endpoint {
 
     /// Parses `HOST:PORT` with both parts, such as that of a proxy.
     pub fn parse(word: &str) -> Result<Endpoint, Failure> {
-        let (host, port) = split_host_port(word)?;
-        let port = port.ok_or_else(|| Failure::usage(Phase::Port, word, "the port is missing"))?;
-        check_host(host, word)?;
-        check_port(port, word)?;
-        Ok(Endpoint { host: host.to_string(), port: port.to_string() })
+        if split_host_port(word)?.1.is_none() {
+            return Err(Failure::usage(Phase::Port, word, "the port is missing"));
+        }
+        Endpoint::read(Some(word), None, ("", ""))
     }
 }
 
@@ -140,33 +139,15 @@ mod tests {
 
     #[test]
     fn malformed_forms_are_usage_errors() {
-        for (first, second) in [
-            (Some(""), None),
-            (Some(":80"), None),
-            (Some("db:"), None),
-            (Some("db"), Some("")),
-            (Some("db"), Some("65536")),
-            (Some("db"), Some("70000")),
-            (Some("db"), Some("99999999999999999999")),
-            (Some("db"), Some("-1")),
-            (Some("db"), Some("+80")),
-            (Some("db"), Some(" 80")),
-            (Some("db"), Some("0")),
-            (Some("db:80"), Some("80")),
-            (Some("[::1]:80"), Some("80")),
-            (Some("[::1"), None),
-            (Some("[::1]80"), None),
-            (Some("[::1]:80:90"), None),
-            (Some("::1]"), None),
-            (Some("[db]:80"), None),
-            (Some("[]:80"), None),
-            (Some("1:2:3"), None),
-            (Some("fe80::1%"), None),
-            (Some("a b"), Some("80")),
-            (Some("a\nb"), Some("80")),
-            (Some("http://db/"), None),
-            (Some("9999"), None),
-        ] {
+        // Alone, and with a second word.
+        let alone =
+            ["", ":80", "db:", "[::1", "[::1]80", "[::1]:80:90", "::1]", "[db]:80", "[]:80"];
+        let alone = alone.into_iter().chain(["1:2:3", "fe80::1%", "http://db/", "9999"]);
+        let ports = ["", "65536", "70000", "99999999999999999999", "-1", "+80", " 80", "0"];
+        let pairs = [("db:80", "80"), ("[::1]:80", "80"), ("a b", "80"), ("a\nb", "80")];
+        let pairs = pairs.into_iter().chain(ports.map(|port| ("db", port)));
+        let pairs = pairs.map(|(first, second)| (Some(first), Some(second)));
+        for (first, second) in alone.map(|word| (Some(word), None)).chain(pairs) {
             assert_eq!(read(first, second), Err(ExitCode::Usage), "{first:?} {second:?}");
         }
     }

@@ -15,7 +15,7 @@ use super::connect_event::{ConnectEvent, OnConnectEvent};
 use super::stream::Stream;
 use crate::error::{Failure, Phase};
 use crate::net::activity::Activity;
-use crate::shutdown::{Shutdown, WaitOutcome, poll_until};
+use crate::shutdown::{Shutdown, WaitOutcome, earliest, poll_until};
 
 /// A protocol that wraps a stream.
 pub trait Layer: fmt::Debug + Send + Sync {
@@ -70,9 +70,10 @@ impl HandshakeContext<'_> {
         Ok(if ready? == 0 { WaitOutcome::TimedOut } else { WaitOutcome::Ready(events) })
     }
 
-    /// Returns how long it may still take; `None` without a limit.
-    pub fn remaining(&self) -> Option<Duration> {
-        self.deadline.map(|at| at.saturating_duration_since(Instant::now()))
+    /// The same handshake, which also times out at `deadline`.
+    pub fn until(&self, deadline: Option<Instant>) -> HandshakeContext<'_> {
+        let deadline = earliest(self.deadline, deadline);
+        HandshakeContext { target: self.target.clone(), deadline, ..*self }
     }
 
     /// Reports a step of the handshake (`-v`).

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use socket2::Socket;
+use socket2::{Socket, Type};
 
 use super::address::{Address, with_zone_hint};
 use super::connect_event::{ConnectEvent, OnConnectEvent};
@@ -51,12 +51,20 @@ impl Listener {
         let local = local.map_err(|e| Failure::new(Phase::Listen, "LISTEN_FDS", e))?;
         Ok(Listener { local: Address::from(&local), socket, socket_file: None })
     }
-}
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Proto {
-    Tcp,
-    Udp,
+    /// Lets a bound socket listen with this `backlog` (listen(2)).
+    pub(super) fn start(
+        socket: Socket,
+        socket_file: Option<SocketFileGuard>,
+        backlog: i32,
+        emit: OnConnectEvent<'_>,
+    ) -> io::Result<Listener> {
+        socket.listen(backlog)?;
+        emit(ConnectEvent::Listening(backlog));
+        socket.set_nonblocking(true)?;
+        let local = Address::from(&socket.local_addr()?);
+        Ok(Listener { socket, local, socket_file })
+    }
 }
 
 impl ListenOptions<'_> {
@@ -65,25 +73,21 @@ impl ListenOptions<'_> {
     /// Fails at [`Phase::Resolve`], [`Phase::Port`], [`Phase::Socket`], [`Phase::Bind`] or
     /// [`Phase::Listen`]; the last three with code 45.
     pub fn listen(&self, backlog: i32) -> Result<Listener, Failure> {
-        let socket = self.bind_first(Proto::Tcp)?;
-        let failed = |e| Failure::new(Phase::Listen, self, e);
-        socket.listen(backlog).map_err(|e| self.with_hints(failed(e)))?;
-        (self.emit)(ConnectEvent::Listening(backlog));
-        socket.set_nonblocking(true).map_err(failed)?;
-        let local = socket.local_addr().map_err(failed)?;
-        Ok(Listener { socket, local: Address::from(&local), socket_file: None })
+        let socket = self.bind_first(Type::STREAM)?;
+        Listener::start(socket, None, backlog, self.emit)
+            .map_err(|e| self.with_hints(Failure::new(Phase::Listen, self, e)))
     }
 
     /// Binds a UDP socket, blocking; fails as [`ListenOptions::listen`] does.
     pub fn datagram(&self) -> Result<Socket, Failure> {
-        self.bind_first(Proto::Udp)
+        self.bind_first(Type::DGRAM)
     }
 
     /// Binds to the first address that succeeds.
-    fn bind_first(&self, proto: Proto) -> Result<Socket, Failure> {
+    fn bind_first(&self, kind: Type) -> Result<Socket, Failure> {
         let mut first_failure = None;
-        for address in self.addresses(proto)? {
-            match self.bind(proto, &address) {
+        for address in self.addresses(kind)? {
+            match self.bind(kind, &address) {
                 Ok(socket) => return Ok(socket),
                 Err(failure) => {
                     tracing::debug!(%address, cause = failure.cause(), "cannot be bound, the next is due");
@@ -95,10 +99,10 @@ impl ListenOptions<'_> {
             .unwrap_or_else(|| Failure::new(Phase::Bind, self, "no address to bind to")))
     }
 
-    fn addresses(&self, proto: Proto) -> Result<Vec<SocketAddr>, Failure> {
+    fn addresses(&self, kind: Type) -> Result<Vec<SocketAddr>, Failure> {
         let ListenOptions { family, deadline, emit, .. } = *self;
         let lookup = NameLookup { family, deadline, emit };
-        let port = lookup.port(&self.port, if proto == Proto::Tcp { "tcp" } else { "udp" })?;
+        let port = lookup.port(&self.port, if kind == Type::STREAM { "tcp" } else { "udp" })?;
         let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
         let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         match (self.is_any_interface(), self.family) {
@@ -114,14 +118,12 @@ impl ListenOptions<'_> {
         matches!(self.host.as_str(), "" | "*" | "::" | "[::]")
     }
 
-    fn bind(&self, proto: Proto, address: &SocketAddr) -> Result<Socket, Failure> {
-        let (opened, kind) = match proto {
-            Proto::Tcp => (self.options.tcp_socket(address), ", TCP"),
-            Proto::Udp => (self.options.udp_socket(address), ", UDP"),
-        };
+    fn bind(&self, kind: Type, address: &SocketAddr) -> Result<Socket, Failure> {
+        let opened = self.options.open(kind, address);
         let socket = opened.map_err(|failure| failure.with_code(ExitCode::Bind))?;
-        (self.emit)(ConnectEvent::socket(address, kind));
-        self.prepare(&socket, proto, address)
+        let kind_name = if kind == Type::STREAM { ", TCP" } else { ", UDP" };
+        (self.emit)(ConnectEvent::socket(address, kind_name));
+        self.prepare(&socket, kind, address)
             .and_then(|()| socket.bind(&(*address).into()))
             .map_err(|e| self.with_hints(Failure::new(Phase::Bind, address, e)))
             .map_err(|failure| with_zone_hint(failure, address))?;
@@ -129,8 +131,8 @@ impl ListenOptions<'_> {
         Ok(socket)
     }
 
-    fn prepare(&self, socket: &Socket, proto: Proto, address: &SocketAddr) -> io::Result<()> {
-        if proto == Proto::Tcp || address.ip().is_multicast() {
+    fn prepare(&self, socket: &Socket, kind: Type, address: &SocketAddr) -> io::Result<()> {
+        if kind == Type::STREAM || address.ip().is_multicast() {
             // Allows to bind while connections of an earlier run are in TIME_WAIT, and several
             // members of a multicast group on one machine.
             socket.set_reuse_address(true)?;
@@ -163,46 +165,5 @@ impl std::fmt::Display for ListenOptions<'_> {
         } else {
             write!(f, "{}:{}", self.host, self.port)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bind(host: &str, port: &str, family: Family) -> ListenOptions<'static> {
-        let (options, deadline) = (SocketOptions::default(), Deadline::default());
-        let (host, port) = (host.into(), port.into());
-        ListenOptions { host, port, family, options, deadline, emit: &|_| () }
-    }
-
-    #[test]
-    fn port_0_becomes_the_actual_port() {
-        let listener = bind("127.0.0.1", "0", Family::Any).listen(5).unwrap();
-        assert_ne!(listener.local.inet().unwrap().port(), 0);
-    }
-
-    #[test]
-    fn any_interface_accepts_ipv4() {
-        for host in ["", "*", "::"] {
-            let listener = bind(host, "0", Family::Any).listen(5).unwrap();
-            let port = listener.local.inet().unwrap().port();
-            assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(), "{host}");
-        }
-    }
-
-    #[test]
-    fn port_in_use_names_its_owner() {
-        let first = bind("127.0.0.1", "0", Family::Any).listen(5).unwrap();
-        let port = first.local.inet().unwrap().port().to_string();
-        let failure = bind("127.0.0.1", &port, Family::Any).listen(5).unwrap_err();
-        assert_eq!(failure.code, ExitCode::Bind);
-        assert!(failure.hint.is_some_and(|hint| hint.contains("in use")));
-    }
-
-    #[test]
-    fn foreign_address_cannot_be_bound() {
-        let failure = bind("192.0.2.1", "0", Family::Any).listen(5).unwrap_err();
-        assert_eq!((failure.phase, failure.code), (Phase::Bind, ExitCode::Bind));
     }
 }

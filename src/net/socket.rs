@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Socket, TcpKeepalive, Type};
 
 use crate::error::{Failure, Phase};
 
@@ -36,112 +36,85 @@ impl SocketOptions {
     ///
     /// Fails at [`Phase::Socket`], naming the option that the kernel refused.
     pub fn tcp_socket(&self, address: &SocketAddr) -> Result<Socket, Failure> {
-        self.open(Type::STREAM, Protocol::TCP, address)
+        self.open(Type::STREAM, address)
     }
 
     /// Opens a UDP socket for `address` with these options, not yet bound or connected.
     pub fn udp_socket(&self, address: &SocketAddr) -> Result<Socket, Failure> {
-        self.open(Type::DGRAM, Protocol::UDP, address)
+        self.open(Type::DGRAM, address)
     }
 
-    fn open(
-        &self,
-        kind: Type,
-        protocol: Protocol,
-        address: &SocketAddr,
-    ) -> Result<Socket, Failure> {
-        let socket = Socket::new(Domain::for_address(*address), kind, Some(protocol))
+    /// Opens a socket of `kind`: TCP or UDP.
+    pub(super) fn open(&self, kind: Type, address: &SocketAddr) -> Result<Socket, Failure> {
+        let socket = Socket::new(Domain::for_address(*address), kind, None)
             .map_err(|e| Failure::new(Phase::Socket, address, e))?;
         if kind == Type::STREAM {
             self.set_stream(&socket)?;
         }
-        self.set(&socket, address)?;
+        self.set(&socket, address.is_ipv6())?;
+        self.set_linux(&socket)?;
         Ok(socket)
     }
 
-    fn set(&self, s: &Socket, address: &SocketAddr) -> Result<(), RefusedOption> {
-        let v6 = address.is_ipv6();
-        if let Some(ttl) = self.ttl {
-            let ttl = u32::from(ttl);
-            let done = if v6 { s.set_unicast_hops_v6(ttl) } else { s.set_ttl_v4(ttl) };
-            done.map_err(|e| RefusedOption("--ttl", e))?;
+    fn set(&self, s: &Socket, v6: bool) -> Result<(), Failure> {
+        if let Some(ttl) = self.ttl.map(u32::from) {
+            accepted("--ttl", if v6 { s.set_unicast_hops_v6(ttl) } else { s.set_ttl_v4(ttl) })?;
         }
-        if let Some(tos) = self.tos {
-            let tos = u32::from(tos);
-            let done = if v6 { s.set_tclass_v6(tos) } else { s.set_tos_v4(tos) };
-            done.map_err(|e| RefusedOption("--tos", e))?;
+        if let Some(tos) = self.tos.map(u32::from) {
+            accepted("--tos", if v6 { s.set_tclass_v6(tos) } else { s.set_tos_v4(tos) })?;
         }
         if let Some(bytes) = self.send_buffer {
-            s.set_send_buffer_size(bytes).map_err(|e| RefusedOption("--send-buffer", e))?;
+            accepted("--send-buffer", s.set_send_buffer_size(bytes))?;
         }
         if let Some(bytes) = self.recv_buffer {
-            s.set_recv_buffer_size(bytes).map_err(|e| RefusedOption("--recv-buffer", e))?;
+            accepted("--recv-buffer", s.set_recv_buffer_size(bytes))?;
         }
         if self.reuse_port {
-            s.set_reuse_port(true).map_err(|e| RefusedOption("--reuse-port", e))?;
+            accepted("--reuse-port", s.set_reuse_port(true))?;
         }
-        self.set_linux(s)
+        Ok(())
     }
 
-    fn set_stream(&self, s: &Socket) -> Result<(), RefusedOption> {
+    fn set_stream(&self, s: &Socket) -> Result<(), Failure> {
         if self.nodelay {
-            s.set_tcp_nodelay(true).map_err(|e| RefusedOption("--nodelay", e))?;
+            accepted("--nodelay", s.set_tcp_nodelay(true))?;
         }
         if let Some(time) = self.keepalive {
             let probes = TcpKeepalive::new().with_time(time).with_interval(time);
-            s.set_tcp_keepalive(&probes).map_err(|e| RefusedOption("--keepalive", e))?;
+            accepted("--keepalive", s.set_tcp_keepalive(&probes))?;
         }
         Ok(())
     }
 
     #[cfg(target_os = "linux")]
-    fn set_linux(&self, s: &Socket) -> Result<(), RefusedOption> {
+    fn set_linux(&self, s: &Socket) -> Result<(), Failure> {
         if let Some(mark) = self.mark {
-            s.set_mark(mark).map_err(|e| RefusedOption("--mark", e))?;
+            accepted("--mark", s.set_mark(mark))?;
         }
         if let Some(name) = &self.interface {
-            s.bind_device(Some(name.as_bytes())).map_err(|e| RefusedOption("--interface", e))?;
+            accepted("--interface", s.bind_device(Some(name.as_bytes())))?;
         }
         Ok(())
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn set_linux(&self, _: &Socket) -> Result<(), RefusedOption> {
-        let unknown = || io::Error::from(io::ErrorKind::Unsupported);
-        match (self.mark, &self.interface) {
-            (Some(_), _) => Err(RefusedOption("--mark", unknown())),
-            (_, Some(_)) => Err(RefusedOption("--interface", unknown())),
-            _ => Ok(()),
+    fn set_linux(&self, _: &Socket) -> Result<(), Failure> {
+        let flags = [("--mark", self.mark.is_some()), ("--interface", self.interface.is_some())];
+        match flags.into_iter().find(|(_, is_set)| *is_set) {
+            Some((flag, _)) => accepted(flag, Err(io::ErrorKind::Unsupported.into())),
+            None => Ok(()),
         }
     }
 }
 
-/// An option that the kernel has refused, and why.
-struct RefusedOption(&'static str, io::Error);
-
-impl From<RefusedOption> for Failure {
-    fn from(RefusedOption(option, e): RefusedOption) -> Failure {
-        Failure::new(Phase::Socket, option, e)
-    }
+/// The failure of an option that the kernel has refused.
+fn accepted(option: &str, done: io::Result<()>) -> Result<(), Failure> {
+    done.map_err(|e| Failure::new(Phase::Socket, option, e))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn options_are_set_before_connecting() {
-        let options = SocketOptions {
-            nodelay: true,
-            ttl: Some(9),
-            tos: Some(0x10),
-            ..SocketOptions::default()
-        };
-        let socket = options.tcp_socket(&"127.0.0.1:1".parse().unwrap()).unwrap();
-        assert!(socket.tcp_nodelay().unwrap());
-        assert_eq!(socket.ttl_v4().unwrap(), 9);
-        assert_eq!(socket.tos_v4().unwrap(), 0x10);
-    }
 
     #[test]
     fn refused_option_is_named() {

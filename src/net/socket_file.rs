@@ -29,26 +29,23 @@ struct FileId(u64, u64);
 
 /// The socket file of this process; dropping it removes the file if it is still the same one.
 #[derive(Debug)]
-pub struct SocketFileGuard {
-    path: PathBuf,
-    id: FileId,
-}
+pub struct SocketFileGuard(SocketFileCleanup);
 
 impl Drop for SocketFileGuard {
     fn drop(&mut self) {
-        let _ = self.trace().remove();
+        let _ = self.0.remove();
     }
 }
 
 impl SocketFileGuard {
     /// Returns what removes the file if dropping the guard could not.
     pub fn trace(&self) -> SocketFileCleanup {
-        SocketFileCleanup { path: self.path.clone(), id: self.id }
+        self.0.clone()
     }
 }
 
 /// A socket file that a dropped guard may have left behind.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SocketFileCleanup {
     path: PathBuf,
     id: FileId,
@@ -88,7 +85,7 @@ pub(super) fn bind(
     rustix::process::umask(before);
     bound?;
     let (id, _) = identify(path).ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
-    Ok(SocketFileGuard { path: path.to_path_buf(), id })
+    Ok(SocketFileGuard(SocketFileCleanup { path: path.to_path_buf(), id }))
 }
 
 /// Locks the directory of `path` against other sockit processes: between bind and listen a live

@@ -56,22 +56,10 @@ impl Stdout {
     ///
     /// Fails at [`Phase::Stdout`] with code 23, also when the reader has closed it (EPIPE), which
     /// only some commands treat as an error.
-    pub fn write_all(self, mut bytes: &[u8]) -> Result<(), Failure> {
-        let mut refusals = 0;
-        while !bytes.is_empty() {
-            match rustix::io::write(self.0, bytes) {
-                Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
-                Ok(n) => (bytes, refusals) = (&bytes[n..], 0),
-                Err(Errno::INTR) => {}
-                // Another process with the same stdout may have made it non-blocking (O_NONBLOCK).
-                Err(Errno::AGAIN) if refusals < MAX_REFUSALS => {
-                    refusals += 1;
-                    self.is_writable(None).map_err(failed)?;
-                }
-                Err(e) => return Err(failed(e.into())),
-            }
-        }
-        Ok(())
+    pub fn write_all(self, bytes: &[u8]) -> Result<(), Failure> {
+        let write = |left: &[u8]| rustix::io::write(self.0, left);
+        // Another process with the same stdout may have made it non-blocking (O_NONBLOCK).
+        self.write_until(bytes, write, || self.is_writable(None)).map(drop)
     }
 
     /// Writes a document (a man page, a completion script) as [`Stdout::write_all`]; a reader that
@@ -98,7 +86,8 @@ impl Stdout {
         shutdown: &Shutdown,
     ) -> Result<(), Failure> {
         let mut failure = None;
-        self.write_until(bytes, || {
+        let write = |left: &[u8]| self.write_available(left);
+        self.write_until(bytes, write, || {
             let deadline = idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
             failure = match shutdown.wait(self.0, PollFlags::OUT, deadline)? {
                 WaitOutcome::Ready(_) => None,
@@ -122,24 +111,27 @@ impl Stdout {
         grace: &mut Grace,
         shutdown: &Shutdown,
     ) -> Result<usize, Failure> {
-        let taken =
-            self.write_until(bytes, || match shutdown.wait(self.0, PollFlags::OUT, None)? {
-                WaitOutcome::Ready(_) | WaitOutcome::TimedOut => Ok(true),
+        let write = |left: &[u8]| self.write_available(left);
+        let taken = self.write_until(bytes, write, || {
+            match shutdown.wait(self.0, PollFlags::OUT, None)? {
                 WaitOutcome::Shutdown(_) => self.is_writable(Some(grace.deadline())),
-            })?;
+                _ => Ok(true),
+            }
+        })?;
         Ok(bytes.len() - taken)
     }
 
-    /// Writes; `wait` is called when there is no room, and ends the writing with false. Returns how
-    /// many bytes were written.
+    /// Calls `write` for what is left; `wait` is called when there is no room, and ends the writing
+    /// with false. Returns how many bytes were written.
     fn write_until(
         self,
         bytes: &[u8],
+        write: impl Fn(&[u8]) -> Result<usize, Errno>,
         mut wait: impl FnMut() -> io::Result<bool>,
     ) -> Result<usize, Failure> {
         let (mut left, mut refusals) = (bytes, 0);
         while !left.is_empty() {
-            match self.write_available(left) {
+            match write(left) {
                 Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
                 Ok(n) => (left, refusals) = (&left[n..], 0),
                 Err(Errno::INTR) => {}

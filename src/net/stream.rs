@@ -6,17 +6,15 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::Socket;
 
 use super::address::Address;
 pub use super::connection_handle::{ConnectionHandle, TRUNCATION_HINT};
-pub use super::peer_credentials::PeerCredentials;
-use super::peer_credentials::credentials;
+pub use super::connection_info::{ConnectionInfo, EndedBy, PeerCertificate, PeerCredentials};
 use super::stream_observer::Observation;
-use crate::shutdown::ShutdownReason;
 
 /// The half that receives.
 pub trait Reader: Read + Send {
@@ -86,88 +84,6 @@ pub struct Stream {
     pub info: ConnectionInfo,
 }
 
-/// Properties of an established connection.
-#[derive(Debug, Clone)]
-pub struct ConnectionInfo {
-    /// The local address.
-    pub local: Address,
-    /// The peer's address; for a connection through a proxy, the proxy's.
-    pub peer: Address,
-    /// When it was established.
-    pub began: Instant,
-    /// The name in the peer's verified TLS certificate, where there is one.
-    pub peer_name: Option<String>,
-    /// The peer's TLS certificate, verified or not.
-    pub certificate: Option<PeerCertificate>,
-    /// Whether TLS encrypts it, and ends each direction by close_notify.
-    pub is_encrypted: bool,
-    /// The process at the other end of a Unix socket (`SO_PEERCRED`).
-    pub credentials: Option<PeerCredentials>,
-}
-
-/// A certificate that a peer presented.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerCertificate {
-    /// Its subject, `CN=…`, or its first alternative name.
-    pub subject: String,
-    /// The end of its validity, in seconds since 1970.
-    pub not_after: i64,
-}
-
-impl PeerCertificate {
-    /// Returns the complete days until it expires; negative afterwards.
-    pub fn days_left(&self) -> i64 {
-        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() as i64;
-        (self.not_after - now).div_euclid(24 * 3600)
-    }
-}
-
-/// What ended a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndedBy {
-    /// The peer closed first.
-    Peer,
-    /// This process closed first.
-    Local,
-    /// The client of a relay closed first.
-    Client,
-    /// The target of a relay closed first.
-    Target,
-    /// A fault that a relay puts on its connections (`--fault`).
-    Fault,
-    /// A reset, or another failure of the connection.
-    Reset,
-    /// A local time limit.
-    Timeout,
-    /// A signal to this process.
-    Signal,
-}
-
-impl From<ShutdownReason> for EndedBy {
-    fn from(reason: ShutdownReason) -> EndedBy {
-        match reason {
-            ShutdownReason::Interrupt | ShutdownReason::Terminate => EndedBy::Signal,
-            ShutdownReason::Deadline => EndedBy::Timeout,
-        }
-    }
-}
-
-impl EndedBy {
-    /// The name that events use.
-    pub fn name(self) -> &'static str {
-        match self {
-            EndedBy::Peer => "peer",
-            EndedBy::Local => "us",
-            EndedBy::Client => "client",
-            EndedBy::Target => "target",
-            EndedBy::Fault => "fault",
-            EndedBy::Reset => "reset",
-            EndedBy::Timeout => "timeout",
-            EndedBy::Signal => "signal",
-        }
-    }
-}
-
 /// One half of a connected socket without layers.
 struct SocketHalf(Arc<Socket>);
 
@@ -230,18 +146,7 @@ impl Stream {
         let local = socket.local_addr().inspect_err(|_| {
             let _ = socket.set_linger(Some(Duration::ZERO));
         })?;
-        let info = ConnectionInfo {
-            local: Address::from(&local),
-            credentials: match peer {
-                Address::Inet(_) => None,
-                _ => credentials(&socket),
-            },
-            peer,
-            began: Instant::now(),
-            peer_name: None,
-            certificate: None,
-            is_encrypted: false,
-        };
+        let info = ConnectionInfo::new(&socket, Address::from(&local), peer);
         let socket = Arc::new(socket);
         Ok(Stream {
             reader: Box::new(SocketHalf(socket.clone())),

@@ -1,7 +1,5 @@
 //! What is observed of a stream: its calls, with the bytes that they moved.
 
-use std::sync::{Arc, OnceLock};
-
 /// A call that succeeded.
 #[derive(Debug, Clone, Copy)]
 pub enum Call<'a> {
@@ -45,29 +43,5 @@ pub trait StreamObserver: Send + Sync {
     /// What it needs.
     fn observation(&self) -> Observation {
         Observation::Calls
-    }
-}
-
-/// A place for the observer of a connection.
-#[derive(Default)]
-pub(super) struct ObserverSlot(OnceLock<Arc<dyn StreamObserver>>);
-
-impl ObserverSlot {
-    /// Sets the observer; the first one stays.
-    pub fn set(&self, observer: Arc<dyn StreamObserver>) {
-        let _ = self.0.set(observer);
-    }
-
-    /// Passes a call to the observer, if there is one.
-    pub fn on_call(&self, call: Call<'_>) {
-        if let Some(observer) = self.0.get() {
-            observer.on_call(call);
-        }
-    }
-}
-
-impl std::fmt::Debug for ObserverSlot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ObserverSlot")
     }
 }

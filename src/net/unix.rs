@@ -45,25 +45,19 @@ impl UnixAddress {
     ///
     /// Fails when it is too long, or has a NUL inside.
     pub fn address(&self) -> io::Result<SockAddr> {
-        let invalid = |why| io::Error::new(ErrorKind::InvalidInput, why);
-        let bytes = match self {
-            UnixAddress::Path(path) => path.as_os_str().as_bytes().to_vec(),
-            UnixAddress::Abstract(name) => [b"\0", name.as_slice()].concat(),
+        let (bytes, what, max_len) = match self {
+            UnixAddress::Path(path) => (path.as_os_str().as_bytes().to_vec(), "path", MAX_NAME),
+            UnixAddress::Abstract(name) => {
+                ([b"\0", name.as_slice()].concat(), "name", MAX_NAME + 1)
+            }
         };
-        let is_path = matches!(self, UnixAddress::Path(_));
-        let max_len = if is_path { MAX_NAME } else { MAX_NAME + 1 };
-        match bytes.len() {
-            0 => return Err(invalid("the path is empty")),
-            1.. if bytes[1..].contains(&0) => {
-                return Err(invalid("the name has a NUL byte inside"));
-            }
-            n if n > max_len && is_path => {
-                return Err(invalid("the path is too long for a socket"));
-            }
-            n if n > max_len => return Err(invalid("the name is too long for a socket")),
-            _ => {}
-        }
-        SockAddr::unix(OsStr::from_bytes(&bytes))
+        let why = match bytes.len() {
+            0 => "the path is empty".to_string(),
+            1.. if bytes[1..].contains(&0) => "the name has a NUL byte inside".to_string(),
+            n if n > max_len => format!("the {what} is too long for a socket"),
+            _ => return SockAddr::unix(OsStr::from_bytes(&bytes)),
+        };
+        Err(io::Error::new(ErrorKind::InvalidInput, why))
     }
 }
 
@@ -124,12 +118,8 @@ pub fn listen(
         UnixAddress::Abstract(_) => None,
     };
     let BoundSocket { socket, socket_file } = bind(name, Type::STREAM, mode, emit)?;
-    let failed = |e| Failure::new(Phase::Listen, name, e);
-    socket.listen(backlog).map_err(failed)?;
-    emit(ConnectEvent::Listening(backlog));
-    socket.set_nonblocking(true).map_err(failed)?;
-    let local = socket.local_addr().map_err(failed)?;
-    Ok(Listener { local: Address::from(&local), socket, socket_file })
+    Listener::start(socket, socket_file, backlog, emit)
+        .map_err(|e| Failure::new(Phase::Listen, name, e))
 }
 
 /// Connects to the stream socket at `name`.
@@ -176,51 +166,6 @@ pub fn dial(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-    use std::os::unix::net::UnixListener;
-
-    fn name(directory: &tempfile::TempDir) -> (PathBuf, UnixAddress) {
-        let path = directory.path().join("s");
-        (path.clone(), UnixAddress::Path(path))
-    }
-
-    #[test]
-    fn stale_file_is_replaced_and_own_file_removed() {
-        let directory = tempfile::tempdir().unwrap();
-        let (path, name) = name(&directory);
-        drop(UnixListener::bind(&path).unwrap());
-        let listener = listen(&name, 0o600, 5, &|_| ()).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        drop(listener);
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn live_socket_and_other_files_are_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let (path, name) = name(&directory);
-        let live = UnixListener::bind(&path).unwrap();
-        assert_eq!(listen(&name, 0o600, 5, &|_| ()).unwrap_err().code, ExitCode::Bind);
-        assert!(path.exists());
-        drop(live);
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, "precious").unwrap();
-        assert_eq!(listen(&name, 0o600, 5, &|_| ()).unwrap_err().code, ExitCode::Bind);
-        assert_eq!(fs::read(&path).unwrap(), b"precious");
-    }
-
-    #[test]
-    fn file_of_another_process_is_not_removed() {
-        let directory = tempfile::tempdir().unwrap();
-        let (path, name) = name(&directory);
-        let listener = listen(&name, 0o666, 5, &|_| ()).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, "foreign").unwrap();
-        drop(listener);
-        assert_eq!(fs::read(&path).unwrap(), b"foreign");
-    }
 
     #[test]
     fn too_long_names_are_refused() {

@@ -1,6 +1,6 @@
 //! The process groups of running children, which are killed when this process ends. After SIGKILL
 //! the kernel kills each child, but not its descendants.
-#![allow(unsafe_code)] // code between fork(2) and exec(2), and waitid(2) without a process id
+#![allow(unsafe_code)] // code between fork(2) and exec(2)
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::wait::{Id, WaitPidFlag};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 /// Limit of concurrent children.
@@ -102,14 +103,6 @@ fn reap_orphan() -> Duration {
 
 /// Returns a child of this process that has exited, without reaping it.
 fn exited_child() -> Option<Pid> {
-    // SAFETY: zero is a value of every field; waitid(2) fills the structure, and leaves the process
-    // id 0 when no child has exited.
-    unsafe {
-        let mut info: libc::siginfo_t = std::mem::zeroed();
-        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        match libc::waitid(libc::P_ALL, 0, &mut info, options) {
-            0 => Pid::from_raw(info.si_pid()),
-            _ => None,
-        }
-    }
+    let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    Pid::from_raw(nix::sys::wait::waitid(Id::All, options).ok()?.pid()?.as_raw())
 }

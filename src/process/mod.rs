@@ -3,11 +3,10 @@
 
 pub mod argv;
 pub mod child;
-pub mod exec;
 pub mod groups;
-pub mod inherited_fds;
 pub mod output_file;
 pub mod privileges;
+pub mod program;
 pub mod sandbox;
 pub mod signals;
 #[cfg(target_os = "linux")]

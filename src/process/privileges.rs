@@ -1,16 +1,12 @@
 //! Dropping privileges after binding: a server that needs root for its port does not stay root.
-#![allow(unsafe_code)] // the C library reads the user database, and changes the ids of all threads
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::io;
-use std::mem::MaybeUninit;
-use std::ptr;
+
+use nix::errno::Errno;
+use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, initgroups, setgid, setgroups, setuid};
 
 use crate::error::{Failure, Phase};
-
-/// Buffer size for an entry of the user or group database, initially and at most.
-const INITIAL_ENTRY: usize = 4 << 10;
-const MAX_ENTRY: usize = 1 << 20;
 
 /// Changes to `user` and `group`, each a name or a number, permanently. A user of the database has
 /// its groups; a group without a user, or with an unknown number, is the only one.
@@ -18,25 +14,27 @@ const MAX_ENTRY: usize = 1 << 20;
 /// Fails at [`Phase::Bind`]: with code 2 for an unknown name, or a number without a group, with 45
 /// without the privilege.
 pub fn switch_user(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
-    let user = user.map(|name| find_user(name).map_err(|e| unknown("--user", name, e)));
+    let user = user.map(|word| find_user(word).map_err(|e| unknown("--user", word, e)));
     let user = user.transpose()?;
-    let group = group.map(|name| find_group(name).map_err(|e| unknown("--group", name, e)));
-    let gid = group.transpose()?.or(user.as_ref().and_then(|user| user.gid));
+    let group = group.map(|word| find_group(word).map_err(|e| unknown("--group", word, e)));
+    let known = user.as_ref().and_then(|user| user.entry.as_ref());
+    let gid = group.transpose()?.or(known.map(|entry| entry.gid));
     if let (Some(user), None) = (&user, gid) {
         let why = "has no group in the user database; set one with --group";
         return Err(Failure::usage(Phase::Bind, format!("--user {}", user.uid), why));
     }
+    let uid = user.as_ref().map(|user| user.uid);
+    let is_current =
+        uid.is_none_or(|uid| uid == geteuid()) && gid.is_none_or(|gid| gid == getegid());
     let refused = |flag| move |e| Failure::new(Phase::Bind, flag, e);
-    if !is_current_user(user.as_ref().map(|user| user.uid), gid)
-        || rustix::process::geteuid().is_root()
-    {
-        set_groups(user.as_ref(), gid).map_err(refused("--group"))?;
+    if let Some(gid) = gid.filter(|_| !is_current || geteuid().is_root()) {
+        set_groups(known, gid).map_err(refused("--group"))?;
     }
-    if let Some(user) = &user {
-        set_user(user.uid).map_err(refused("--user"))?;
+    if let Some(uid) = uid {
+        // For root it sets the real, effective and saved user (setuid(2)).
+        setuid(uid).map_err(|e| refused("--user")(e.into()))?;
     }
-    let changes = user.is_some() || gid.is_some();
-    if changes && !rustix::process::geteuid().is_root() {
+    if (uid.is_some() || gid.is_some()) && !geteuid().is_root() {
         drop_root().map_err(refused("--user"))?;
     }
     Ok(())
@@ -58,121 +56,54 @@ pub fn set_no_new_privs() -> Result<(), Failure> {
     Ok(())
 }
 
-struct User {
-    uid: libc::uid_t,
-    /// Its group, if it is in the database.
-    gid: Option<libc::gid_t>,
-    name: Option<CString>,
+/// A user, and its entry in the user database if there is one.
+struct Account {
+    uid: Uid,
+    entry: Option<User>,
 }
 
-fn unknown(flag: &str, name: &str, e: io::Error) -> Failure {
+fn unknown(flag: &str, word: &str, e: io::Error) -> Failure {
     let why = match e.kind() {
         io::ErrorKind::NotFound => "unknown".to_string(),
         _ => crate::error::message_without_errno(&e),
     };
-    Failure::usage(Phase::Bind, format!("{flag} {name}"), why)
+    Failure::usage(Phase::Bind, format!("{flag} {word}"), why)
 }
 
-fn is_current_user(uid: Option<libc::uid_t>, gid: Option<libc::gid_t>) -> bool {
-    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    uid.is_none_or(|uid| uid == user) && gid.is_none_or(|gid| gid == group)
-}
-
-fn find_user(word: &str) -> io::Result<User> {
+fn find_user(word: &str) -> io::Result<Account> {
     if let Ok(uid) = word.parse() {
-        return match look_up(|buffer| user_entry(None, uid, buffer)) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Ok(User { uid, gid: None, name: None })
-            }
-            found => found,
+        let uid = Uid::from_raw(uid);
+        // Some name services report an unknown number as an error (getpwuid(3)).
+        return match User::from_uid(uid) {
+            Err(Errno::ENOENT) => Ok(Account { uid, entry: None }),
+            entry => Ok(Account { uid, entry: entry? }),
         };
     }
-    let name = CString::new(word)?;
-    look_up(|buffer| user_entry(Some(&name), 0, buffer))
+    let entry = User::from_name(word)?.ok_or(Errno::ENOENT)?;
+    Ok(Account { uid: entry.uid, entry: Some(entry) })
 }
 
-/// Reads the entry of a name, or of a number without a name.
-fn user_entry(name: Option<&CStr>, uid: libc::uid_t, buffer: &mut [u8]) -> Result<User, i32> {
-    let mut entry = MaybeUninit::<libc::passwd>::uninit();
-    let mut found = ptr::null_mut();
-    let (space, size) = (buffer.as_mut_ptr().cast(), buffer.len());
-    // SAFETY: all pointers are to live memory of the sizes given; `entry` is only read where the
-    // call says that it has filled it, and its name lies in `buffer`.
-    unsafe {
-        let error = match name {
-            Some(name) => {
-                libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), space, size, &mut found)
-            }
-            None => libc::getpwuid_r(uid, entry.as_mut_ptr(), space, size, &mut found),
-        };
-        match error {
-            0 if found.is_null() => Err(libc::ENOENT),
-            0 => {
-                let entry = entry.assume_init_ref();
-                let name = Some(CStr::from_ptr(entry.pw_name).to_owned());
-                Ok(User { uid: entry.pw_uid, gid: Some(entry.pw_gid), name })
-            }
-            error => Err(error),
-        }
+fn find_group(word: &str) -> io::Result<Gid> {
+    match word.parse() {
+        Ok(gid) => Ok(Gid::from_raw(gid)),
+        Err(_) => Ok(Group::from_name(word)?.ok_or(Errno::ENOENT)?.gid),
     }
 }
 
-fn find_group(word: &str) -> io::Result<libc::gid_t> {
-    if let Ok(gid) = word.parse() {
-        return Ok(gid);
+fn set_groups(user: Option<&User>, gid: Gid) -> io::Result<()> {
+    match user {
+        Some(user) => initgroups(&CString::new(user.name.as_str())?, gid)?,
+        None => setgroups(&[gid])?,
     }
-    let name = CString::new(word)?;
-    look_up(|buffer| {
-        let mut entry = MaybeUninit::<libc::group>::uninit();
-        let mut found = ptr::null_mut();
-        // SAFETY: as in `find_user`.
-        unsafe {
-            let (buffer, size) = (buffer.as_mut_ptr().cast(), buffer.len());
-            match libc::getgrnam_r(name.as_ptr(), entry.as_mut_ptr(), buffer, size, &mut found) {
-                0 if found.is_null() => Err(libc::ENOENT),
-                0 => Ok(entry.assume_init_ref().gr_gid),
-                error => Err(error),
-            }
-        }
-    })
-}
-
-/// Calls `query` with a larger buffer as long as it requires one.
-fn look_up<T>(query: impl Fn(&mut [u8]) -> Result<T, i32>) -> io::Result<T> {
-    let mut size = INITIAL_ENTRY;
-    loop {
-        match query(&mut vec![0; size]) {
-            Err(libc::ERANGE) if size < MAX_ENTRY => size *= 4,
-            done => return done.map_err(io::Error::from_raw_os_error),
-        }
-    }
-}
-
-fn set_groups(user: Option<&User>, gid: Option<libc::gid_t>) -> io::Result<()> {
-    let Some(gid) = gid else { return Ok(()) };
-    let name: Option<&CStr> = user.and_then(|user| user.name.as_deref());
-    // SAFETY: the name is a C string and the list has the one element that is counted.
-    unsafe {
-        done(match name {
-            Some(name) => libc::initgroups(name.as_ptr(), gid as _),
-            None => libc::setgroups(1, &gid),
-        })?;
-        done(libc::setgid(gid))
-    }
-}
-
-fn set_user(uid: libc::uid_t) -> io::Result<()> {
-    // SAFETY: a call without pointers; for root it sets the real, effective and saved user (setuid(2)).
-    unsafe { done(libc::setuid(uid)) }
+    Ok(setgid(gid)?)
 }
 
 /// Drops all means of becoming root again.
 fn drop_root() -> io::Result<()> {
     drop_capabilities()?;
-    // SAFETY: a call without pointers, which must fail.
-    match unsafe { libc::setuid(0) } {
-        0 => Err(io::Error::other("root could be regained")),
-        _ => Ok(()),
+    match setuid(Uid::from_raw(0)) {
+        Ok(()) => Err(io::Error::other("root could be regained")),
+        Err(_) => Ok(()),
     }
 }
 
@@ -193,10 +124,6 @@ pub fn drop_capabilities() -> io::Result<()> {
     Ok(())
 }
 
-fn done(status: libc::c_int) -> io::Result<()> {
-    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,10 +131,10 @@ mod tests {
 
     #[test]
     fn names_and_numbers_are_found() {
-        assert_eq!(find_user("root").unwrap().uid, 0);
-        assert_eq!(find_user("0").unwrap().gid, Some(0));
-        assert_eq!(find_user("3999999").unwrap().gid, None);
-        assert_eq!(find_group("root").unwrap(), 0);
+        assert!(find_user("root").unwrap().uid.is_root());
+        assert_eq!(find_user("0").unwrap().entry.unwrap().gid.as_raw(), 0);
+        assert!(find_user("3999999").unwrap().entry.is_none());
+        assert_eq!(find_group("root").unwrap().as_raw(), 0);
     }
 
     #[test]

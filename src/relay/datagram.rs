@@ -19,8 +19,8 @@ use crate::net::dial::Dialer;
 use crate::process::systemd;
 use crate::report::context::Context;
 use crate::report::event::Event;
-use crate::server::accept_loop::ServerLimits;
 use crate::server::access::AccessRules;
+use crate::server::limits::ServerLimits;
 use crate::shutdown::{ShutdownReason, WaitOutcome, drain};
 
 /// How long flows have to report their end after a signal.

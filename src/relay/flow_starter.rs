@@ -10,7 +10,7 @@ use super::flow_thread;
 use crate::datagram::RecvMeta;
 use crate::error::Failure;
 use crate::net::address::Address;
-use crate::server::accept_loop::ServerLimits;
+use crate::server::limits::ServerLimits;
 use crate::server::per_ip_limit::{PerIpLimit, PerIpPermit};
 use crate::server::thread_pool::ThreadPool;
 

@@ -110,7 +110,8 @@ pub fn name(address: SocketAddr) -> Result<Option<String>, Failure> {
     };
     let flags = libc::NI_NAMEREQD | libc::NI_NUMERICSERV;
     match dns_lookup::getnameinfo(&canonical, flags) {
-        Ok((name, _)) => Ok(Some(name)),
+        // A line of the hosts file that has no name gives an empty one.
+        Ok((name, _)) => Ok(Some(name).filter(|name| !name.is_empty())),
         Err(error) if exit_code(error.error_num()) == ExitCode::Resolve => Ok(None),
         Err(error) => Err(lookup_error(&address.ip().to_string(), error)),
     }

@@ -34,14 +34,16 @@ fn names_in_first_line(hosts: &str, address: IpAddr) -> Vec<String> {
 
 /// Whether nsswitch.conf has DNS, directly or through systemd-resolved, as a source of host names.
 pub fn uses_dns() -> bool {
-    sources().iter().any(|source| source == "dns" || source == "resolve")
+    has_source("dns") || has_source("resolve")
 }
 
 /// Whether the C library itself queries the name servers of resolv.conf.
 pub fn uses_name_servers() -> bool {
-    let sources = sources();
-    let has = |source: &str| sources.iter().any(|named| named == source);
-    has("dns") && !has("resolve")
+    has_source("dns") && !has_source("resolve")
+}
+
+fn has_source(name: &str) -> bool {
+    sources().iter().any(|source| source == name)
 }
 
 fn files_before_dns() -> bool {

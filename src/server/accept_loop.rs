@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use socket2::{SockAddr, Socket};
 
-use super::access::AccessRules;
-use super::connections::{Capacity, ConnectionTracker, DrainOutcome, Quota, TrackedConnection};
+use super::accept_backoff::{AcceptBackoff, MAX_PAUSE};
+use super::connection_service::{ConnectionService, Counting};
+use super::connections::{Accepted, Capacity, ConnectionPermit, ConnectionTracker};
+use super::limits::ServerLimits;
 use super::per_ip_limit::{PerIpLimit, PerIpPermit};
 use super::thread_pool::ThreadPool;
 use crate::error::{Failure, Phase};
@@ -20,88 +22,16 @@ use crate::net::address::Address;
 use crate::net::listen::Listener;
 use crate::net::stream::Stream;
 use crate::process::signals;
-use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, poll_until};
-
-/// The first pause after a failed accept, doubled up to [`MAX_PAUSE`].
-const MIN_PAUSE: Duration = Duration::from_millis(5);
-/// Short enough to resume promptly, long enough to use no processor time.
-const MAX_PAUSE: Duration = Duration::from_millis(250);
-/// Consecutive failures, none of them a shortage, after which the listener is considered broken.
-const MAX_FAILURES: u32 = 64;
-
-/// The limits of a server of streams.
-#[derive(Debug, Clone)]
-pub struct ServerLimits {
-    /// Connections of the complete run, after which the server exits.
-    pub max_accepts: Option<u32>,
-    /// Concurrent connections.
-    pub max_conns: u32,
-    /// Concurrent connections from one address.
-    pub max_conns_per_ip: Option<u32>,
-    /// The server exits if no connection arrives for this long.
-    pub accept_timeout: Option<Duration>,
-    /// A connection is closed if no byte moves for this long.
-    pub idle_timeout: Option<Duration>,
-    /// Time for open connections to finish when the run is shut down.
-    pub grace: Duration,
-    /// Bytes of stack of a connection's thread; `None` is what the service needs.
-    pub stack_size: Option<usize>,
-    /// The addresses from which connections are accepted.
-    pub rules: AccessRules,
-}
-
-/// An accepted connection, on its own thread.
-pub struct Accepted {
-    /// Number of the connection in this run, from 1.
-    pub conn: u64,
-    /// The connection, without TLS.
-    pub stream: Stream,
-    /// Its part of the limits.
-    pub permit: ConnectionPermit,
-}
-
-/// A connection's part of the limits, given back when this is dropped.
-#[derive(Debug)]
-pub struct ConnectionPermit {
-    /// The entry in the list of open connections.
-    pub tracked: TrackedConnection,
-    _per_ip: Option<PerIpPermit>,
-}
-
-/// Serves the connections that an [`AcceptLoop`] accepts.
-pub trait ConnectionHandler: Send + Sync + 'static {
-    /// Serves one connection until it is closed, on the connection's own thread.
-    fn serve(&self, accepted: Accepted);
-    /// When a connection counts towards the limit of the complete run.
-    fn counting(&self) -> Counting {
-        Counting::OnAccept
-    }
-    /// Called when a connection was closed because of an access rule or the limit per address.
-    fn on_rejected(&self, peer: &Address, why: &str);
-    /// Called when a connection was lost to a shortage of descriptors, memory or threads.
-    fn on_accept_failed(&self, failure: Failure);
-    /// Called when accept(2) begins to fail, once per series of failures.
-    fn on_warning(&self, message: String);
-    /// Called when accepting ends, before the open connections are drained.
-    fn on_shutdown(&self) {}
-}
-
-/// When a connection counts towards the limit of the complete run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counting {
-    /// When it is accepted.
-    OnAccept,
-    /// When the handler calls [`TrackedConnection::count`], after the handshake.
-    OnHandshake,
-}
+use crate::process::systemd;
+use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest, poll_until};
 
 /// How a run of the accept loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServeOutcome {
     /// The limit of the complete run was reached, and all connections are closed.
     Completed,
-    /// The run was shut down, and all connections are closed.
-    Stopped(ShutdownReason, DrainOutcome),
+    /// The run was shut down, and all connections are closed; this many were reset.
+    Stopped(ShutdownReason, usize),
 }
 
 /// A listener with the limits, the list of open connections and the threads that serve them.
@@ -111,25 +41,25 @@ pub struct AcceptLoop {
     connections: ConnectionTracker,
     pool: ThreadPool,
     per_ip: Option<PerIpLimit>,
-    handler: Arc<dyn ConnectionHandler>,
+    handler: Arc<ConnectionService>,
     conn: u64,
 }
 
 impl AcceptLoop {
-    /// An accept loop on `listener`. `stack_size` is what a thread of the service needs, in bytes;
-    /// the limits may ask for another size.
+    /// An accept loop on `listener`, whose connections have threads with `stack_size` bytes of stack.
     ///
     /// Fails at [`Phase::Listen`] when no pipe can be created.
     pub fn new(
         listener: Listener,
         limits: ServerLimits,
         stack_size: usize,
-        handler: Arc<dyn ConnectionHandler>,
+        handler: Arc<ConnectionService>,
     ) -> Result<AcceptLoop, Failure> {
-        let connections = ConnectionTracker::new()
+        let max_open = limits.max_conns as usize;
+        let connections = ConnectionTracker::new(max_open, limits.max_accepts)
             .map_err(|e| Failure::new(Phase::Listen, &listener.local, e))?;
         let per_ip = limits.max_conns_per_ip.map(PerIpLimit::new);
-        let pool = ThreadPool::new(limits.stack_size.unwrap_or(stack_size));
+        let pool = ThreadPool::new(stack_size);
         Ok(AcceptLoop { listener, limits, connections, pool, per_ip, handler, conn: 0 })
     }
 
@@ -142,18 +72,19 @@ impl AcceptLoop {
         let _ = signals::reset_on_hangup();
         let accepted = self.accept_all(shutdown);
         if matches!(accepted, Ok(Some(_))) {
-            self.handler.on_shutdown();
+            systemd::notify_stopping();
         }
         let AcceptLoop { listener, limits, connections, handler: _handler, .. } = self;
         // Further connections are refused from now on instead of waiting in the backlog.
         drop(listener);
-        if let Ok(Some(reason)) = accepted {
-            return Ok(drain(&connections, reason, &limits, shutdown));
-        }
-        // Open connections are served to their end, also after a timeout of accept.
-        match connections.wait_until_empty(shutdown) {
-            Ok(()) => accepted.map(|_| ServeOutcome::Completed),
-            Err(reason) => Ok(drain(&connections, reason, &limits, shutdown)),
+        let stopped = match accepted {
+            Ok(Some(reason)) => Some(reason),
+            // Open connections are served to their end, also after a timeout of accept.
+            _ => connections.wait_until_empty(shutdown).err(),
+        };
+        match stopped {
+            Some(reason) => Ok(drain(&connections, reason, &limits, shutdown)),
+            None => accepted.map(|_| ServeOutcome::Completed),
         }
     }
 
@@ -161,16 +92,14 @@ impl AcceptLoop {
     fn accept_all(&mut self, shutdown: &Shutdown) -> Result<Option<ShutdownReason>, Failure> {
         let mut backoff = AcceptBackoff::default();
         let mut last_accept = Instant::now();
-        let concurrent = self.limits.max_conns as usize;
-        let quota = Quota { concurrent, total: self.limits.max_accepts };
         loop {
-            // While the quota is full, connections wait in the backlog.
-            if self.connections.capacity(&quota) == Capacity::Full {
+            // While the limits are reached, connections wait in the backlog.
+            if self.connections.capacity() == Capacity::Full {
                 let limit = self.limits.max_conns;
                 tracing::debug!(limit, "no capacity: connections wait in the backlog");
             }
-            let waited = self.connections.wait_for_capacity(&quota, shutdown);
-            if self.connections.capacity(&quota) == Capacity::Exhausted {
+            let waited = self.connections.wait_for_capacity(shutdown);
+            if self.connections.capacity() == Capacity::Exhausted {
                 return Ok(None);
             }
             if let Some(reason) = shutdown.reason().or(waited.err()) {
@@ -247,7 +176,7 @@ impl AcceptLoop {
         let handle = stream.handle.clone();
         let tracked = self.connections.track(conn, handle.clone());
         self.count_accepted(conn);
-        let permit = ConnectionPermit { tracked, _per_ip: per_ip };
+        let permit = ConnectionPermit { tracked, per_ip };
         let accepted = Accepted { conn, stream, permit };
         let handler = self.handler.clone();
         if let Err(e) = self.pool.run(move || handler.serve(accepted)) {
@@ -301,101 +230,6 @@ fn drain(
         grace = grace.as_secs_f64(),
         "shutdown: idle connections are closed, others may finish"
     );
-    let is_urgent = || shutdown.deadline().is_some_and(|at| at <= Instant::now());
-    ServeOutcome::Stopped(reason, connections.drain(grace, &is_urgent))
-}
-
-/// A series of failed calls of accept(2).
-#[derive(Default)]
-struct AcceptBackoff {
-    failures: u32,
-    /// Failures that are neither the peer's nor a shortage.
-    unexpected: u32,
-    pause: Duration,
-}
-
-impl AcceptBackoff {
-    /// How long to pause after this failure; the first of a series is passed to `warn`.
-    ///
-    /// Fails when the listener is broken.
-    fn next_pause(
-        &mut self,
-        e: &io::Error,
-        local: &Address,
-        warn: impl FnOnce(String),
-    ) -> Result<Duration, Failure> {
-        if !is_transient(e) {
-            self.unexpected += 1;
-        }
-        if self.unexpected >= MAX_FAILURES {
-            return Err(Failure::new(Phase::Listen, local, io::Error::from(e.kind())));
-        }
-        if self.failures == 0 {
-            let why = crate::error::message_without_errno(e);
-            warn(format!("accept on {local}: {why}; new connections wait in the backlog"));
-        }
-        self.failures += 1;
-        self.pause = (self.pause * 2).clamp(MIN_PAUSE, MAX_PAUSE);
-        let pause = self.pause.as_secs_f64();
-        tracing::debug!(failures = self.failures, pause, "accept(2) fails, pauses");
-        Ok(self.pause)
-    }
-}
-
-/// Whether a failure of accept(2) does not concern the listener: the connection failed between
-/// its SYN and the accept (accept(2) asks to treat these errors like EAGAIN), or there is a shortage.
-fn is_transient(e: &io::Error) -> bool {
-    matches!(
-        e.raw_os_error(),
-        Some(
-            libc::EINTR
-                | libc::ECONNABORTED
-                | libc::EPROTO
-                | libc::ENETDOWN
-                | libc::ENOPROTOOPT
-                | libc::EHOSTDOWN
-                | libc::EHOSTUNREACH
-                | libc::EOPNOTSUPP
-                | libc::ENETUNREACH
-                | libc::EPERM
-                | libc::EMFILE
-                | libc::ENFILE
-                | libc::ENOBUFS
-                | libc::ENOMEM
-        )
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn errno(number: i32) -> io::Error {
-        io::Error::from_raw_os_error(number)
-    }
-
-    #[test]
-    fn shortages_pause_longer_each_time_and_warn_once() {
-        let (mut backoff, mut warnings) = (AcceptBackoff::default(), Vec::new());
-        let mut pauses = Vec::new();
-        for _ in 0..100 {
-            let pause = backoff.next_pause(&errno(libc::EMFILE), &Address::Unnamed, |warning| {
-                warnings.push(warning);
-            });
-            pauses.push(pause.unwrap());
-        }
-        assert_eq!((pauses[0], pauses[1], pauses[99]), (MIN_PAUSE, 2 * MIN_PAUSE, MAX_PAUSE));
-        assert_eq!(warnings.len(), 1);
-        assert!(warnings[0].ends_with("new connections wait in the backlog"), "{}", warnings[0]);
-    }
-
-    #[test]
-    fn listener_that_always_fails_is_broken() {
-        let mut backoff = AcceptBackoff::default();
-        let mut fail = || backoff.next_pause(&errno(libc::EBADF), &Address::Unnamed, drop);
-        for _ in 1..MAX_FAILURES {
-            fail().unwrap();
-        }
-        assert_eq!(fail().unwrap_err().phase, Phase::Listen);
-    }
+    let deadline = earliest(Instant::now().checked_add(grace), shutdown.deadline());
+    ServeOutcome::Stopped(reason, connections.drain(deadline))
 }

@@ -1,17 +1,18 @@
 //! The open connections of a server: counted against its limits, and closed when it stops.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+use super::per_ip_limit::PerIpPermit;
 use crate::net::activity::Activity;
-use crate::net::stream::ConnectionHandle;
+use crate::net::stream::{ConnectionHandle, Stream};
 use crate::shutdown::{
-    Shutdown, ShutdownReason, WaitOutcome, WakePipe, poll_until, wake, wake_pipe,
+    Shutdown, ShutdownReason, WaitOutcome, WakePipe, drain, poll_until, wake, wake_pipe,
 };
 
 /// How often a drain checks whether a connection has become idle.
@@ -26,6 +27,10 @@ pub struct ConnectionTracker(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    /// The limit of connections that are open concurrently.
+    max_open: usize,
+    /// The limit of connections of the complete run.
+    max_total: Option<u32>,
     entries: Mutex<HashMap<u64, Entry>>,
     /// Connections of the complete run that count towards its limit.
     counted: AtomicU64,
@@ -41,15 +46,6 @@ struct Entry {
     activity: Activity,
     read_closed: bool,
     counted: bool,
-}
-
-/// The limits for accepting another connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Quota {
-    /// Connections that are open concurrently.
-    pub concurrent: usize,
-    /// Connections of the complete run.
-    pub total: Option<u32>,
 }
 
 /// Whether another connection may be accepted.
@@ -87,20 +83,33 @@ impl Drop for TrackedConnection {
     }
 }
 
-/// The result of a drain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DrainOutcome {
-    /// Every connection was closed in order.
-    Clean,
-    /// This many were reset.
-    Aborted(usize),
+/// An accepted connection, on its own thread.
+pub struct Accepted {
+    /// Number of the connection in this run, from 1.
+    pub conn: u64,
+    /// The connection, without TLS.
+    pub stream: Stream,
+    /// Its part of the limits.
+    pub permit: ConnectionPermit,
+}
+
+/// A connection's part of the limits, given back when this is dropped.
+#[derive(Debug)]
+pub struct ConnectionPermit {
+    /// The entry in the list of open connections.
+    pub tracked: TrackedConnection,
+    /// Its part of the limit per address.
+    pub per_ip: Option<PerIpPermit>,
 }
 
 impl ConnectionTracker {
-    /// An empty list. Fails when no pipe can be created.
-    pub fn new() -> std::io::Result<ConnectionTracker> {
+    /// An empty list, with the limits of connections that are open concurrently and of those of the
+    /// complete run. Fails when no pipe can be created.
+    pub fn new(max_open: usize, max_total: Option<u32>) -> std::io::Result<ConnectionTracker> {
         let WakePipe { rx: wake_rx, tx: wake_tx } = wake_pipe()?;
         Ok(ConnectionTracker(Arc::new(Shared {
+            max_open,
+            max_total,
             entries: Mutex::default(),
             counted: AtomicU64::new(0),
             wake_rx,
@@ -127,17 +136,16 @@ impl ConnectionTracker {
         }
     }
 
-    /// Whether `quota` allows another connection. An open one that is not counted yet may still be.
-    pub fn capacity(&self, quota: &Quota) -> Capacity {
+    /// Whether the limits allow another connection. An open one that is not counted yet may still be.
+    pub fn capacity(&self) -> Capacity {
         let entries = self.lock();
-        let left = quota.total.map_or(u64::MAX, |max| {
-            u64::from(max).saturating_sub(self.0.counted.load(Ordering::SeqCst))
-        });
+        let counted = self.0.counted.load(Ordering::SeqCst);
+        let left = self.0.max_total.map(|max| u64::from(max).saturating_sub(counted));
         let uncounted = || entries.values().filter(|entry| !entry.counted).count() as u64;
         match left {
-            0 => Capacity::Exhausted,
-            _ if entries.len() >= quota.concurrent => Capacity::Full,
-            _ if quota.total.is_some() && uncounted() >= left => Capacity::Full,
+            Some(0) => Capacity::Exhausted,
+            _ if entries.len() >= self.0.max_open => Capacity::Full,
+            Some(left) if uncounted() >= left => Capacity::Full,
             _ => Capacity::Available,
         }
     }
@@ -153,40 +161,33 @@ impl ConnectionTracker {
         self.lock().len()
     }
 
-    /// Readable when the list has changed since [`ConnectionTracker::clear_wakeups`].
-    fn wake_fd(&self) -> BorrowedFd<'_> {
-        self.0.wake_rx.as_fd()
-    }
-
     /// Empties the wake pipe and enables wake-ups. The condition that is waited for must be checked
     /// afterwards, not before.
     fn clear_wakeups(&self) {
         self.0.has_waiter.store(true, Ordering::SeqCst);
-        let mut bytes = [0; 256];
-        while rustix::io::read(&self.0.wake_rx, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
+        drain(&self.0.wake_rx);
     }
 
     /// Closes every connection: idle ones immediately, busy ones once they have replied; those
-    /// that are left after `grace`, or once `is_urgent` returns true, are reset.
+    /// that are left at `deadline` are reset. Returns how many.
     ///
     /// A connection is closed by ending its input: the service reads end of stream and closes.
-    pub fn drain(&self, grace: Duration, is_urgent: &dyn Fn() -> bool) -> DrainOutcome {
-        let deadline = Instant::now().checked_add(grace);
+    pub fn drain(&self, deadline: Option<Instant>) -> usize {
         while self.len() > 0 {
-            if is_urgent() || deadline.is_some_and(|at| at <= Instant::now()) {
+            if deadline.is_some_and(|at| at <= Instant::now()) {
                 return self.abort_remaining();
             }
             self.close_idle();
             self.wait_for_close(Instant::now() + IDLE_CHECK_INTERVAL);
         }
-        DrainOutcome::Clean
+        0
     }
 
     /// Waits until a connection has closed, `deadline` at the latest; not if none is open.
     fn wait_for_close(&self, deadline: Instant) {
         self.clear_wakeups();
         if self.len() > 0 {
-            let mut fds = [PollFd::from_borrowed_fd(self.wake_fd(), PollFlags::IN)];
+            let mut fds = [PollFd::new(&self.0.wake_rx, PollFlags::IN)];
             let _ = poll_until(&mut fds, Some(deadline));
         }
     }
@@ -196,13 +197,9 @@ impl ConnectionTracker {
         self.wait_while(shutdown, || self.len() > 0)
     }
 
-    /// Waits while `quota` is full, or until the run is shut down.
-    pub fn wait_for_capacity(
-        &self,
-        quota: &Quota,
-        shutdown: &Shutdown,
-    ) -> Result<(), ShutdownReason> {
-        self.wait_while(shutdown, || self.capacity(quota) == Capacity::Full)
+    /// Waits while the limits allow no other connection, or until the run is shut down.
+    pub fn wait_for_capacity(&self, shutdown: &Shutdown) -> Result<(), ShutdownReason> {
+        self.wait_while(shutdown, || self.capacity() == Capacity::Full)
     }
 
     /// Waits until `condition`, checked at each change of the list, is false.
@@ -216,7 +213,7 @@ impl ConnectionTracker {
             if !condition() {
                 break;
             }
-            let waited = shutdown.wait(self.wake_fd(), PollFlags::IN, None);
+            let waited = shutdown.wait(self.0.wake_rx.as_fd(), PollFlags::IN, None);
             if let Ok(WaitOutcome::Shutdown(reason)) = waited {
                 return Err(reason);
             }
@@ -234,16 +231,13 @@ impl ConnectionTracker {
         }
     }
 
-    fn abort_remaining(&self) -> DrainOutcome {
+    fn abort_remaining(&self) -> usize {
         let aborted = self.abort_all();
         let deadline = Instant::now() + ABORT_GRACE;
         while self.len() > 0 && Instant::now() < deadline {
             self.wait_for_close(deadline);
         }
-        match aborted {
-            0 => DrainOutcome::Clean,
-            n => DrainOutcome::Aborted(n),
-        }
+        aborted
     }
 
     fn abort_all(&self) -> usize {
@@ -279,7 +273,7 @@ mod tests {
         let mut rng = TestRng::new();
         let shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
         for round in 0..400 {
-            let connections = ConnectionTracker::new().unwrap();
+            let connections = ConnectionTracker::new(3, None).unwrap();
             let open = [0, 1, 2].map(|conn| (connections.track(conn, handle().0), rng.split()));
             thread::scope(|scope| {
                 for (tracked, mut rng) in open {
@@ -299,22 +293,26 @@ mod tests {
 
     #[test]
     fn uncounted_connection_reserves_its_part_of_the_quota() {
-        let connections = ConnectionTracker::new().unwrap();
-        let quota = Quota { concurrent: 3, total: Some(2) };
-        assert_eq!(connections.capacity(&quota), Capacity::Available);
+        let connections = ConnectionTracker::new(3, Some(2)).unwrap();
+        assert_eq!(connections.capacity(), Capacity::Available);
         let (first, second) = (connections.track(1, handle().0), connections.track(2, handle().0));
-        assert_eq!(connections.capacity(&quota), Capacity::Full);
+        assert_eq!(connections.capacity(), Capacity::Full);
         drop(first);
-        assert_eq!(connections.capacity(&quota), Capacity::Available);
+        assert_eq!(connections.capacity(), Capacity::Available);
         second.count();
         let third = connections.track(3, handle().0);
-        assert_eq!(connections.capacity(&quota), Capacity::Full);
+        assert_eq!(connections.capacity(), Capacity::Full);
         third.count();
-        assert_eq!(connections.capacity(&quota), Capacity::Exhausted);
-        let no_total = Quota { concurrent: 2, total: None };
-        assert_eq!(connections.capacity(&no_total), Capacity::Full);
-        drop(second);
-        assert_eq!(connections.capacity(&no_total), Capacity::Available);
+        assert_eq!(connections.capacity(), Capacity::Exhausted);
+    }
+
+    #[test]
+    fn open_connections_are_limited() {
+        let connections = ConnectionTracker::new(1, None).unwrap();
+        let open = connections.track(1, handle().0);
+        assert_eq!(connections.capacity(), Capacity::Full);
+        drop(open);
+        assert_eq!(connections.capacity(), Capacity::Available);
     }
 
     /// Peers send, pause and close while the drain runs: idle connections are closed, none is
@@ -323,7 +321,7 @@ mod tests {
     fn drain_closes_active_and_idle_connections_without_reset() {
         let mut rng = TestRng::new();
         for round in 0..100 {
-            let connections = ConnectionTracker::new().unwrap();
+            let connections = ConnectionTracker::new(3, None).unwrap();
             thread::scope(|scope| {
                 for conn in 0..3 {
                     let (handle, peer) = handle();
@@ -333,8 +331,8 @@ mod tests {
                     scope.spawn(move || run_client(peer, &mut rng));
                 }
                 rng.random_pause();
-                let drained = connections.drain(TIMEOUT, &|| false);
-                assert_eq!(drained, DrainOutcome::Clean, "round {round}");
+                let drained = connections.drain(Some(Instant::now() + TIMEOUT));
+                assert_eq!(drained, 0, "round {round}");
             });
         }
     }

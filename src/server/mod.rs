@@ -1,10 +1,12 @@
 //! Stream servers, for tcp-server and unix-server: an accept loop with limits, a service for each
 //! connection, and an exit code.
 
+pub mod accept_backoff;
 pub mod accept_loop;
 pub mod access;
 pub mod connection_service;
 pub mod connections;
+pub mod limits;
 pub mod per_ip_limit;
 pub mod thread_pool;
 
@@ -21,9 +23,9 @@ use crate::report::event::Event;
 use crate::report::hexdump::ServerDump;
 use crate::service::Service;
 use crate::shutdown::ShutdownReason;
-use accept_loop::{AcceptLoop, ServeOutcome, ServerLimits};
+use accept_loop::{AcceptLoop, ServeOutcome};
 use connection_service::ConnectionService;
-use connections::DrainOutcome;
+use limits::ServerLimits;
 
 /// What a server of streams is started with.
 pub struct ServerOptions {
@@ -45,12 +47,11 @@ pub struct ServerOptions {
 ///
 /// Fails as [`AcceptLoop::run`] does. With a limit of one connection, its failure is that of the
 /// run.
-pub fn run(context: &Context, mut options: ServerOptions) -> Result<ExitCode, Failure> {
+pub fn run(context: &Context, options: ServerOptions) -> Result<ExitCode, Failure> {
     let Context { report, shutdown } = context;
-    // `--stack-size` is that of the service; the layer's is added.
-    options.limits.stack_size = options.limits.stack_size.map(|size| size + options.layer_stack);
     let is_single = options.limits.max_accepts == Some(1);
-    let stack_size = options.service.stack_size() + options.layer_stack;
+    let service_stack = options.limits.stack_size.unwrap_or(options.service.stack_size());
+    let stack_size = service_stack + options.layer_stack;
     let mut handler = ConnectionService::new(context, options.service, options.layer, is_single);
     handler.dump = options.hex;
     let handler = Arc::new(handler);
@@ -70,25 +71,24 @@ pub fn run(context: &Context, mut options: ServerOptions) -> Result<ExitCode, Fa
         ServeOutcome::Stopped(ShutdownReason::Deadline, _) => {
             Err(Failure::shutdown(Phase::Listen, local, ShutdownReason::Deadline))
         }
-        ServeOutcome::Stopped(reason, drained) => {
+        ServeOutcome::Stopped(reason, aborted) => {
             let failure = handler.take_failure();
             let was_aborted = failure.is_some_and(|e| e.code == ExitCode::Terminated);
-            let drained = if was_aborted { DrainOutcome::Aborted(1) } else { drained };
-            Ok(exit_code(reason, drained, report))
+            Ok(exit_code(reason, if was_aborted { 1 } else { aborted }, report))
         }
     }
 }
 
 /// The exit code of a run that a signal ended; warns of connections that were reset.
-fn exit_code(reason: ShutdownReason, drained: DrainOutcome, report: &Report) -> ExitCode {
-    if let DrainOutcome::Aborted(n) = drained {
-        let connections = if n == 1 { "connection was" } else { "connections were" };
-        report.warn(None, format!("{n} {connections} reset at shutdown"));
+fn exit_code(reason: ShutdownReason, aborted: usize, report: &Report) -> ExitCode {
+    if aborted > 0 {
+        let connections = if aborted == 1 { "connection was" } else { "connections were" };
+        report.warn(None, format!("{aborted} {connections} reset at shutdown"));
     }
-    match (reason, drained) {
+    match (reason, aborted) {
         (ShutdownReason::Interrupt, _) => ExitCode::Interrupted,
-        (_, DrainOutcome::Clean) => ExitCode::Done,
-        (_, DrainOutcome::Aborted(_)) => ExitCode::Terminated,
+        (_, 0) => ExitCode::Done,
+        (_, 1..) => ExitCode::Terminated,
     }
 }
 

@@ -101,6 +101,13 @@ impl Clients {
         stream
     }
 
+    /// A connection that has sent a byte.
+    fn asking(&self) -> TcpStream {
+        let mut stream = self.connect();
+        stream.write_all(b"x").unwrap();
+        stream
+    }
+
     fn events(&self) -> String {
         self.test.events()
     }
@@ -301,9 +308,7 @@ fn panic_ends_its_own_connection_only() {
     let server = Server::new(ServerLimits { max_accepts: Some(2), ..limits() });
     let served = server.with_service(Broken).serve(|clients| {
         for _ in 0..2 {
-            let mut stream = clients.connect();
-            stream.write_all(b"x").unwrap();
-            wait_for_close(stream);
+            wait_for_close(clients.asking());
         }
     });
     assert_eq!(served.code(), ExitCode::Done);
@@ -325,9 +330,7 @@ fn local_failure_of_a_connection_is_printed_and_ended_by_us() {
     let server = Server::new(ServerLimits { max_accepts: Some(2), ..limits() });
     let served = server.with_service(Failing).serve(|clients| {
         for _ in 0..2 {
-            let mut stream = clients.connect();
-            stream.write_all(b"x").unwrap();
-            wait_for_close(stream);
+            wait_for_close(clients.asking());
         }
     });
     assert_eq!(served.code(), ExitCode::Done);

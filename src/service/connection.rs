@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Failure, Phase};
 use crate::net::activity::Activity;
-use crate::net::stdio::NullStream;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Reader, Stream};
 use crate::shutdown::{Shutdown, ShutdownReason};
 
@@ -135,8 +134,9 @@ impl Connection {
     /// data that the peer has not read yet (RFC 9112 §9.6).
     ///
     /// When the run is shut down and a request arrived after the last read, the connection is reset
-    /// instead. Fails at [`Phase::Receive`] then, or at [`Phase::Shutdown`].
-    pub fn close_gracefully(&mut self) -> Result<(), Failure> {
+    /// instead. Returns what ended the connection, where it was the peer's end of stream. Fails at [`Phase::Receive`] then, or at [`Phase::Shutdown`].
+    pub fn close_gracefully(&mut self) -> Result<EndedBy, Failure> {
+        let by = self.ended_by();
         let handle = &self.stream.handle;
         if handle.left_unread() {
             tracing::debug!("close: a request has no reply, resets");
@@ -147,11 +147,11 @@ impl Connection {
         // Without a layer close(2) is enough: it checks for unread bytes and sends a FIN, or a reset
         // if there are any, in one step (tcp(7), unix(7)).
         if handle.closed_locally() && !self.stream.info.is_encrypted {
-            return Ok(());
+            return Ok(by);
         }
         match self.stream.writer.finish() {
             // The peer has closed both directions already.
-            Err(e) if e.kind() == io::ErrorKind::NotConnected => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => return Ok(by),
             Err(e) => return Err(Failure::new(Phase::Shutdown, &self.stream.info.peer, e)),
             Ok(()) => {}
         }
@@ -160,15 +160,15 @@ impl Connection {
             self.half_closed(EndedBy::Local);
             self.drain_peer();
         }
-        Ok(())
+        Ok(by)
     }
 
     /// Moves both halves out, for a service that gives each to a thread of its own. The connection
     /// keeps its information and its handle; it reads end of stream and discards writes from now on.
     pub fn take_stream(&mut self) -> Stream {
         Stream {
-            reader: std::mem::replace(&mut self.stream.reader, Box::new(NullStream)),
-            writer: std::mem::replace(&mut self.stream.writer, Box::new(NullStream)),
+            reader: std::mem::replace(&mut self.stream.reader, Box::new(io::empty())),
+            writer: std::mem::replace(&mut self.stream.writer, Box::new(io::sink())),
             handle: self.stream.handle.clone(),
             info: self.stream.info.clone(),
         }

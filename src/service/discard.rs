@@ -21,9 +21,7 @@ impl Service for Discard {
                 connection.read(buffer.spare())?
             };
             if n == 0 {
-                let by = connection.ended_by();
-                connection.close_gracefully()?;
-                return Ok(by.into());
+                return Ok(connection.close_gracefully()?.into());
             }
             is_bulk |= n == buffer.spare().len();
             buffer.grow_if_full(n);

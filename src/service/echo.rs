@@ -20,9 +20,7 @@ impl Service for Echo {
         loop {
             let n = connection.read(buffer.spare())?;
             if n == 0 {
-                let by = connection.ended_by();
-                connection.close_gracefully()?;
-                return Ok(by.into());
+                return Ok(connection.close_gracefully()?.into());
             }
             if !self.delay.is_zero() {
                 // A shutdown of the run ends the delay; the reply is sent immediately.

@@ -9,6 +9,7 @@ pub mod echo;
 pub mod exec;
 pub mod file;
 pub mod framing;
+pub mod message_splitter;
 pub mod pipe;
 pub mod reply;
 pub mod template;

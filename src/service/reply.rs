@@ -4,11 +4,12 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::framing::{Framing, FramingError, InputState, Message, MessageSplitter};
+use super::framing::{Framing, Message};
+use super::message_splitter::{FramingError, InputState, MessageSplitter};
 use super::template::{Template, TemplateValues};
 use super::{Connection, Service, ServiceOutcome};
 use crate::error::{ExitCode, Failure, Phase};
-use crate::net::stream::EndedBy;
+use crate::net::stream::{ConnectionInfo, EndedBy};
 
 /// The texts of a session, and when it ends.
 #[derive(Debug, Clone, Default)]
@@ -27,8 +28,8 @@ impl ReplyScript {
     /// `Welcome!`, then `Hello, <message>!` until `exit`.
     pub fn hello() -> ReplyScript {
         ReplyScript {
-            greeting: Some(Template::plain("Welcome!")),
-            reply: Some(Template::around_message("Hello, ", "!")),
+            greeting: known("Welcome!"),
+            reply: known("Hello, {message}!"),
             until: Some(b"exit".to_vec()),
             max_messages: None,
         }
@@ -36,20 +37,24 @@ impl ReplyScript {
 
     /// `[Tue Feb 17 10:00:18 2026] <message>`.
     pub fn time() -> ReplyScript {
-        ReplyScript { reply: Some(Template::dated_message()), ..ReplyScript::default() }
+        ReplyScript { reply: known("[{time}] {message}"), ..ReplyScript::default() }
     }
 
     /// Acknowledges one message, then closes.
     pub fn ack() -> ReplyScript {
-        let reply = Template::around_message("已接收到数据 ", "");
-        ReplyScript { reply: Some(reply), max_messages: Some(1), ..ReplyScript::default() }
+        let reply = known("已接收到数据 {message}");
+        ReplyScript { reply, max_messages: Some(1), ..ReplyScript::default() }
     }
 
     /// `Your msg=<message>`.
     pub fn mirror() -> ReplyScript {
-        let reply = Template::around_message("Your msg=", "");
-        ReplyScript { reply: Some(reply), ..ReplyScript::default() }
+        ReplyScript { reply: known("Your msg={message}"), ..ReplyScript::default() }
     }
+}
+
+/// A text whose placeholders are known.
+fn known(text: &str) -> Option<Template> {
+    Template::parse(text.as_bytes()).ok()
 }
 
 /// The reply service.
@@ -84,21 +89,13 @@ impl Service for Reply {
         session.send_greeting()?;
         let mut splitter = MessageSplitter::new(self.framing, self.max_message);
         loop {
-            let n = session.connection.read(splitter.space())?;
-            let is_full = splitter.filled(n);
-            let input = match n {
-                0 => InputState::Eof,
-                _ if is_full && session.connection.stream.reader.is_ready() => InputState::More,
-                _ => InputState::Idle,
-            };
+            let input = splitter.read(session.connection)?;
             if session.reply_to_all(&mut splitter, input)?.is_break() {
                 session.connection.close_gracefully()?;
                 return Ok(EndedBy::Local.into());
             }
             if input == InputState::Eof {
-                let by = session.connection.ended_by();
-                session.connection.close_gracefully()?;
-                return Ok(by.into());
+                return Ok(session.connection.close_gracefully()?.into());
             }
         }
     }
@@ -107,19 +104,19 @@ impl Service for Reply {
 impl ReplySession<'_> {
     fn send_greeting(&mut self) -> Result<(), Failure> {
         let Some(greeting) = &self.service.script.greeting else { return Ok(()) };
-        let info = &self.connection.stream.info;
-        let values = TemplateValues {
-            message: b"",
-            // There is no message yet: the number is that of the connection.
-            n: self.connection.conn,
-            peer: &info.peer,
-            local: &info.local,
-            peer_name: info.peer_name.as_deref(),
-        };
-        let framed =
-            self.service.framing.append(&mut self.replies, |out| greeting.render(&values, out));
-        framed.or_else(|max| self.reject_long_reply(max))?;
+        // There is no message yet: the number is that of the connection.
+        self.append(greeting, b"", self.connection.conn)?;
         self.send()
+    }
+
+    /// Adds a text to the replies.
+    fn append(&mut self, text: &Template, message: &[u8], n: u64) -> Result<(), Failure> {
+        let ConnectionInfo { peer, local, peer_name, .. } = &self.connection.stream.info;
+        let peer_name = peer_name.as_deref();
+        let values = TemplateValues { message, n, peer, local, peer_name };
+        let framing = self.service.framing;
+        let framed = framing.append(&mut self.replies, |out| text.render(&values, out));
+        framed.or_else(|max| self.reject_long_reply(max))
     }
 
     /// Replies to every complete message; breaks at the end of the session.
@@ -155,17 +152,7 @@ impl ReplySession<'_> {
                 // A shutdown of the run ends the delay; the reply is sent immediately.
                 let _ = self.connection.shutdown.sleep(self.service.delay);
             }
-            let info = &self.connection.stream.info;
-            let values = TemplateValues {
-                message: message.text,
-                n: self.received,
-                peer: &info.peer,
-                local: &info.local,
-                peer_name: info.peer_name.as_deref(),
-            };
-            let framed =
-                self.service.framing.append(&mut self.replies, |out| reply.render(&values, out));
-            framed.or_else(|max| self.reject_long_reply(max))?;
+            self.append(reply, message.text, self.received)?;
             self.replies.extend_from_slice(message.line_end);
         }
         if self.replies.len() >= MAX_BATCH || !self.service.delay.is_zero() {

@@ -10,11 +10,6 @@ pub struct Template(Vec<Piece>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(Vec<u8>),
-    Placeholder(Placeholder),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Placeholder {
     Message,
     Time,
     Peer,
@@ -24,13 +19,13 @@ enum Placeholder {
 }
 
 /// The placeholders by name.
-const PLACEHOLDERS: [(&str, Placeholder); 6] = [
-    ("message", Placeholder::Message),
-    ("time", Placeholder::Time),
-    ("peer", Placeholder::Peer),
-    ("local", Placeholder::Local),
-    ("n", Placeholder::Number),
-    ("peer_name", Placeholder::PeerName),
+const PLACEHOLDERS: [(&str, Piece); 6] = [
+    ("message", Piece::Message),
+    ("time", Piece::Time),
+    ("peer", Piece::Peer),
+    ("local", Piece::Local),
+    ("n", Piece::Number),
+    ("peer_name", Piece::PeerName),
 ];
 
 /// The values of the placeholders.
@@ -67,7 +62,7 @@ impl Template {
                     if !plain.is_empty() {
                         pieces.push(Piece::Text(std::mem::take(&mut plain)));
                     }
-                    pieces.push(Piece::Placeholder(placeholder));
+                    pieces.push(placeholder);
                     after
                 }
                 b'}' => {
@@ -87,44 +82,20 @@ impl Template {
 
     /// Appends the text with the values of its placeholders to `out`.
     pub fn render(&self, values: &TemplateValues<'_>, out: &mut Vec<u8>) {
-        for piece in &self.0 {
-            match piece {
-                Piece::Text(text) => out.extend_from_slice(text),
-                Piece::Placeholder(placeholder) => placeholder.render(values, out),
-            }
-        }
-    }
-
-    /// A template without placeholders.
-    pub(super) fn plain(text: &str) -> Template {
-        Template(vec![Piece::Text(text.into())])
-    }
-
-    /// `before`, `{message}`, `after`.
-    pub(super) fn around_message(before: &str, after: &str) -> Template {
-        let text = |text: &str| Piece::Text(text.into());
-        Template(vec![text(before), Piece::Placeholder(Placeholder::Message), text(after)])
-    }
-
-    /// `[{time}] {message}`.
-    pub(super) fn dated_message() -> Template {
-        let text = |text: &str| Piece::Text(text.into());
-        let (time, message) =
-            (Piece::Placeholder(Placeholder::Time), Piece::Placeholder(Placeholder::Message));
-        Template(vec![text("["), time, text("] "), message])
+        self.0.iter().for_each(|piece| piece.render(values, out));
     }
 }
 
 /// Parses a name up to its closing brace; returns the rest of the text too.
-fn parse_placeholder(text: &[u8]) -> Result<(Placeholder, &[u8]), String> {
+fn parse_placeholder(text: &[u8]) -> Result<(Piece, &[u8]), String> {
     let end = text.iter().position(|byte| *byte == b'}');
     let end =
         end.ok_or_else(|| format!("unmatched '{{' (write '{{{{' for a brace) {}", known()))?;
-    let found = PLACEHOLDERS.iter().find(|(name, _)| name.as_bytes() == &text[..end]);
-    match found {
-        Some((_, placeholder)) => Ok((*placeholder, &text[end + 1..])),
+    let (name, rest) = (&text[..end], &text[end + 1..]);
+    match PLACEHOLDERS.into_iter().find(|(known, _)| known.as_bytes() == name) {
+        Some((_, placeholder)) => Ok((placeholder, rest)),
         None => {
-            let name = String::from_utf8_lossy(&text[..end]);
+            let name = String::from_utf8_lossy(name);
             Err(format!("unknown placeholder {{{name}}} {}", known()))
         }
     }
@@ -135,16 +106,17 @@ fn known() -> String {
     format!("(known: {})", names.join(" "))
 }
 
-impl Placeholder {
-    fn render(self, values: &TemplateValues<'_>, out: &mut Vec<u8>) {
+impl Piece {
+    fn render(&self, values: &TemplateValues<'_>, out: &mut Vec<u8>) {
         // Writing to a vector cannot fail.
         let _ = match self {
-            Placeholder::Message => out.write_all(values.message),
-            Placeholder::Time => write!(out, "{}", ctime()),
-            Placeholder::Peer => write!(out, "{}", values.peer),
-            Placeholder::Local => write!(out, "{}", values.local),
-            Placeholder::Number => write!(out, "{}", values.n),
-            Placeholder::PeerName => out.write_all(values.peer_name.unwrap_or_default().as_bytes()),
+            Piece::Text(text) => out.write_all(text),
+            Piece::Message => out.write_all(values.message),
+            Piece::Time => write!(out, "{}", ctime()),
+            Piece::Peer => write!(out, "{}", values.peer),
+            Piece::Local => write!(out, "{}", values.local),
+            Piece::Number => write!(out, "{}", values.n),
+            Piece::PeerName => out.write_all(values.peer_name.unwrap_or_default().as_bytes()),
         };
     }
 }

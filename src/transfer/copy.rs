@@ -71,7 +71,17 @@ fn deliver(
 }
 
 /// As `write_all`, but after a failure `meter` has counted what was written.
-pub fn write_counted(mut bytes: &[u8], to: &mut dyn Writer, meter: &Meter) -> io::Result<()> {
+pub fn write_counted(bytes: &[u8], to: &mut dyn Writer, meter: &Meter) -> io::Result<()> {
+    write_retrying(bytes, to, meter, |e| e.kind() == ErrorKind::Interrupted)
+}
+
+/// As [`write_counted`]; calls that fail as `should_retry` names it are repeated.
+pub fn write_retrying(
+    mut bytes: &[u8],
+    to: &mut dyn Writer,
+    meter: &Meter,
+    should_retry: impl Fn(&io::Error) -> bool,
+) -> io::Result<()> {
     while !bytes.is_empty() {
         match to.write(bytes) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -79,7 +89,7 @@ pub fn write_counted(mut bytes: &[u8], to: &mut dyn Writer, meter: &Meter) -> io
                 meter.add(n);
                 bytes = &bytes[n..];
             }
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) if should_retry(&e) => {}
             Err(e) => return Err(e),
         }
     }

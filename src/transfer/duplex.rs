@@ -10,29 +10,28 @@
 //! and what could not be delivered is a failure.
 
 use std::io::{self, PipeWriter};
-use std::os::fd::OwnedFd;
-use std::thread::JoinHandle;
 
 use super::TransferOptions;
-use super::directions::{DownDirection, EventChannel, EventReceiver, UpDirection, spawn};
-use super::session::{DownState, Session, Times, UpState};
+use super::crlf::Crlf;
+use super::directions::{Direction, DirectionEvent, DirectionState, EventQueue};
+use super::session::{Session, Times};
 use crate::error::{Failure, Phase};
 use crate::net::stream::{EndedBy, Stream};
 use crate::shutdown::Shutdown;
 
-pub use super::local::{Input, InputMode, LocalEnd, LocalFile};
-pub use super::options::{DuplexObserver, DuplexOptions, NO_END_OF_INPUT, OnLocalEof};
+pub use super::local::{Input, LocalEnd, LocalFile};
+pub use super::options::{DuplexObserver, DuplexOptions, InputMode, NO_END_OF_INPUT, OnLocalEof};
 pub use super::outcome::DuplexOutcome;
 
 /// A session that is to be started.
 pub struct Duplex<'a> {
     /// The local end.
     pub local: LocalEnd,
-    /// What happens to bytes that are sent.
+    /// What happens to bytes that are sent, apart from `options`.
     pub up: TransferOptions,
     /// What happens to bytes that are received.
     pub down: TransferOptions,
-    /// When it ends.
+    /// How it runs, and when it ends.
     pub options: DuplexOptions,
     /// Observes it.
     pub observer: &'a dyn DuplexObserver,
@@ -40,71 +39,57 @@ pub struct Duplex<'a> {
     pub shutdown: &'a Shutdown,
 }
 
-/// A started session, and the thread of its upload.
-struct Started<'a> {
-    session: Session<'a>,
-    upload: Option<JoinHandle<()>>,
-}
-
 impl<'a> Duplex<'a> {
     /// Copies in both directions between `stream` and the local end until the session is over.
     pub fn run(self, stream: Stream) -> DuplexOutcome {
         let peer = stream.info.peer.clone();
-        let shares_input = self.options.shared_input;
-        let Started { session, upload } = match self.start(stream) {
-            Ok(started) => started,
-            Err(e) => {
-                let failure = Failure::local_resource(peer, e);
-                return DuplexOutcome::failure(EndedBy::Local, failure);
-            }
-        };
-        // Drops the session, which cancels the upload.
-        let outcome = session.run();
-        if shares_input {
-            upload.map(JoinHandle::join);
+        match self.start(stream) {
+            Ok(session) => session.run(),
+            Err(e) => DuplexOutcome::failure(EndedBy::Local, Failure::local_resource(peer, e)),
         }
-        outcome
     }
 
     /// Fails when no pipe or thread can be created.
-    fn start(mut self, stream: Stream) -> io::Result<Started<'a>> {
-        let EventChannel { up: up_events, down: down_events, events } = EventChannel::new()?;
+    fn start(mut self, stream: Stream) -> io::Result<Session<'a>> {
+        let queue = EventQueue::new()?;
+        let (events, down_events) =
+            (queue.sender(DirectionEvent::Up), queue.sender(DirectionEvent::Down));
         let cancel = self.cancel_pipe()?;
-        let mut session = self.session(&stream, events);
+        let mut session = self.session(&stream, queue);
         session.cancel = cancel;
-        let Stream { reader, writer, .. } = stream;
+        let Stream { reader, writer: to_peer, .. } = stream;
         let Duplex { local, up, down, options, .. } = self;
-        let download = DownDirection {
-            reader,
-            writer: local.writer,
-            options: down,
-            detects_alert: !options.shared_input,
-            events: down_events,
-        };
-        spawn("down", move || download.run())?;
+        let (writer, filter) = (local.writer, options.crlf.then(Crlf::default));
+        Direction { reader, writer, options: down, events: down_events }.start_down(options)?;
         let Input::Reader(reader) = local.reader else {
-            session.up = UpState::NoInput(writer);
-            return Ok(Started { session, upload: None });
+            session.up = DirectionState::NoInput(to_peer);
+            return Ok(session);
         };
-        let half_closes = options.on_end != OnLocalEof::KeepOpen;
-        let upload = UpDirection { reader, writer, options: up, half_closes, events: up_events };
-        let started = upload.start(options.delay, session.shutdown);
+        let up = TransferOptions { line_delay: options.line_delay, filter, ..up };
+        let upload = Direction { reader, writer: to_peer, options: up, events };
+        let started = upload.start_up(options, session.shutdown);
         // The download has started.
-        let upload = started.inspect_err(|_| session.connection.abort())?;
-        Ok(Started { session, upload })
+        session.upload = started.inspect_err(|_| session.connection.abort())?;
+        Ok(session)
     }
 
     /// The session before either direction has started.
-    fn session(&self, stream: &Stream, events: EventReceiver) -> Session<'a> {
+    fn session(&self, stream: &Stream, queue: EventQueue) -> Session<'a> {
         let LocalEnd { reader, input, output, endless, .. } = &self.local;
+        // A second descriptor of a file, to poll whether it holds more.
+        let input_fd = match reader {
+            Input::Reader(reader) if input.phase == Phase::File => reader.raw(),
+            _ => None,
+        };
         Session {
-            events,
+            queue,
+            upload: None,
             cancel: None,
-            up: UpState::Running,
-            down: DownState::Running,
+            up: DirectionState::Running,
+            down: DirectionState::Running,
             sent: self.up.meter.clone(),
             received: self.down.meter.clone(),
-            input_fd: input_fd(reader, input.phase),
+            input_fd: input_fd.and_then(|fd| fd.try_clone_to_owned().ok()),
             input: input.clone(),
             output: output.clone(),
             endless: *endless,
@@ -120,20 +105,12 @@ impl<'a> Duplex<'a> {
 
     /// Closing the returned end cancels the upload from an input that may be silent.
     fn cancel_pipe(&mut self) -> io::Result<Option<PipeWriter>> {
-        if !self.options.shared_input && self.options.input_timeout.is_none() {
+        if !self.options.serves && self.options.input_timeout.is_none() {
             return Ok(None);
         }
         let (handle, cancel) = io::pipe()?;
         self.up.cancel = Some(handle.into());
         Ok(Some(cancel))
-    }
-}
-
-/// A second descriptor of an input that is a file, to poll whether it holds more.
-fn input_fd(input: &Input, phase: Phase) -> Option<OwnedFd> {
-    match input {
-        Input::Reader(reader) if phase == Phase::File => reader.raw()?.try_clone_to_owned().ok(),
-        _ => None,
     }
 }
 

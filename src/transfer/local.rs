@@ -1,15 +1,18 @@
 //! The local end of a session: where the bytes to send come from, and where received bytes go.
 
 use std::fmt;
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::options::{DuplexOptions, InputMode, OnLocalEof};
 use crate::error::Phase;
-use crate::net::stdio::is_null_device;
+use crate::net::source::Source;
+use crate::net::stdio::{FdStream, StdStreams, is_null_device};
 use crate::net::stream::{Reader, Writer};
 
 /// Where the bytes to send come from.
 pub enum Input {
-    /// A reader; [`super::duplex::OnLocalEof`] is what its end means.
+    /// A reader; [`OnLocalEof`] is what its end means.
     Reader(Box<dyn Reader>),
     /// The null device: no input, so our end of stream follows the peer's. Warns about a peer that
     /// sends nothing, as it may be waiting for ours.
@@ -18,25 +21,15 @@ pub enum Input {
     Ignored,
 }
 
-/// What counts as input.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum InputMode {
-    /// Everything but the null device.
-    #[default]
-    NotNull,
-    /// The null device too: an input that ends immediately.
-    Any,
-    /// Nothing.
-    Ignored,
-}
-
-impl InputMode {
-    /// The input that `source` amounts to; `reader` makes a reader of it.
-    pub fn input<S: AsFd>(self, source: S, reader: impl FnOnce(S) -> Box<dyn Reader>) -> Input {
-        match self {
+impl Input {
+    /// At most `count` bytes of `file`, as far as they count as input.
+    pub fn of(mode: InputMode, file: impl AsFd + Send + 'static, count: Option<u64>) -> Input {
+        match mode {
             InputMode::Ignored => Input::Ignored,
-            InputMode::NotNull if is_null_device(source.as_fd()) => Input::Null,
-            InputMode::NotNull | InputMode::Any => Input::Reader(reader(source)),
+            InputMode::NotNull if is_null_device(file.as_fd()) => Input::Null,
+            InputMode::NotNull | InputMode::Any => {
+                Input::Reader(Box::new(Source::new(file, count)))
+            }
         }
     }
 }
@@ -53,16 +46,6 @@ pub struct LocalFile {
 }
 
 impl LocalFile {
-    /// Standard input.
-    pub fn stdin(fd: BorrowedFd<'static>) -> LocalFile {
-        LocalFile { phase: Phase::Stdin, name: "-".into(), standard: Some(fd) }
-    }
-
-    /// Standard output.
-    pub fn stdout(fd: BorrowedFd<'static>) -> LocalFile {
-        LocalFile { phase: Phase::Stdout, name: "-".into(), standard: Some(fd) }
-    }
-
     /// A file.
     pub fn named(name: impl fmt::Display) -> LocalFile {
         LocalFile { phase: Phase::File, name: name.to_string(), standard: None }
@@ -82,4 +65,22 @@ pub struct LocalEnd {
     /// Whether the input is a terminal, which does not end by itself: the peer's end of stream
     /// then ends the session.
     pub endless: bool,
+}
+
+impl LocalEnd {
+    /// Standard input and output.
+    pub fn standard(std: StdStreams, options: &DuplexOptions) -> LocalEnd {
+        let (stdin, stdout) = (std.stdin, std.stdout.fd());
+        let standard = |phase, fd| LocalFile { phase, name: "-".into(), standard: Some(fd) };
+        LocalEnd {
+            reader: Input::of(options.input, stdin, None),
+            writer: match options.on_local_eof {
+                OnLocalEof::SendOnly => Box::new(io::sink()),
+                _ => Box::new(FdStream(stdout)),
+            },
+            input: standard(Phase::Stdin, stdin),
+            output: standard(Phase::Stdout, stdout),
+            endless: stdin.is_terminal(),
+        }
+    }
 }

@@ -2,10 +2,23 @@
 
 use std::time::Duration;
 
+/// What counts as local input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum InputMode {
+    /// Everything but the null device.
+    #[default]
+    NotNull,
+    /// The null device too: an input that ends immediately.
+    Any,
+    /// Nothing.
+    Ignored,
+}
+
 /// What follows the end of the local input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnLocalEof {
     /// Half-close, and continue until the peer's end of stream.
+    #[default]
     HalfClose,
     /// Send nothing, and continue until the peer's end of stream.
     KeepOpen,
@@ -15,27 +28,32 @@ pub enum OnLocalEof {
     SendOnly,
 }
 
-/// When a session ends, and how.
-#[derive(Debug, Clone, Copy)]
+/// How a session runs, and when it ends.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct DuplexOptions {
+    /// What counts as local input.
+    pub input: InputMode,
     /// What follows the end of the local input.
-    pub on_end: OnLocalEof,
+    pub on_local_eof: OnLocalEof,
     /// Fails when no byte has moved in either direction for this long.
-    pub idle: Option<Duration>,
+    pub idle_timeout: Option<Duration>,
     /// Ends the local input when no byte has moved in either direction for this long.
     pub input_timeout: Option<Duration>,
     /// Ends successfully when the local input has ended and no byte has moved for this long.
     pub linger: Option<Duration>,
-    /// Pause before the first byte is sent.
-    pub delay: Duration,
-    /// Whether the local reader outlives this session, whose end must not leave it blocked there.
-    pub shared_input: bool,
     /// Ends the session when no byte has moved for this long after the peer's end of stream; with 0
     /// immediately, whatever the local input still holds.
     pub exit_on_eof: Option<Duration>,
-    /// Whether a shutdown lets the session finish what is in flight: a server's drain resets what
+    /// Pause before the first byte is sent.
+    pub delay: Duration,
+    /// Pause after each line sent.
+    pub line_delay: Option<Duration>,
+    /// Whether LF is sent as CR LF.
+    pub crlf: bool,
+    /// Whether a server runs the session. The local reader then outlives it, and must not be left
+    /// blocked; a shutdown lets it finish what is in flight, because the server's drain resets what
     /// takes too long. Otherwise a shutdown ends the session immediately.
-    pub finishes: bool,
+    pub serves: bool,
 }
 
 /// Callbacks of a running session.

@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use super::{FastPathError, TransferError, is_refusal};
-use crate::net::stdio::bytes_before;
+use crate::net::source::bytes_before;
 use crate::shutdown::poll_until;
 
 /// Bytes per call. More gains nothing; less costs calls.

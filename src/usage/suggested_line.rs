@@ -94,14 +94,15 @@ fn wait(args: &mut ForeignArgs) -> Words {
 fn server(args: &ForeignArgs) -> Words {
     let is_udp = args.has(Setting::Udp);
     let is_unix = args.has(Setting::Unix);
-    let command = if is_unix {
-        "unix-server"
+    let kind = if is_unix {
+        "unix"
     } else if is_udp {
-        "udp-server"
+        "udp"
     } else {
-        "tcp-server"
+        "tcp"
     };
-    let mut line = words(&[args.command.as_deref().unwrap_or(command)]);
+    let own = args.command.clone().filter(|command| command.starts_with(kind));
+    let mut line = vec![own.unwrap_or_else(|| format!("{kind}-server"))];
     let mut operands = args.operands.clone();
     if is_unix {
         line.extend(operands);
@@ -114,12 +115,18 @@ fn server(args: &ForeignArgs) -> Words {
     let program = args.get(Setting::Exec).map(|command| ("--exec", command));
     match program.or_else(|| args.get(Setting::Shell).map(|command| ("--sh", command))) {
         Some((flag, command)) => line.extend(words(&[flag, command])),
-        None if is_udp || has(&args.flags, &SERVICE) => {}
+        None if is_udp || has(&args.flags, &SERVICE) || !listens_as_netcat(args) => {}
         None => line.extend(words(&["--service", "pipe"])),
     }
     push_flag(&mut line, "--idle-timeout", args.get(Setting::Wait).filter(|_| !is_udp));
     line.extend(access_rules(args));
     Ok(line)
+}
+
+/// Whether `-l` was given, or is implied by the other tool's name: the name of a sockit server is
+/// recorded as one [`Setting::Listen`] too.
+fn listens_as_netcat(args: &ForeignArgs) -> bool {
+    args.all(Setting::Listen).count() > usize::from(args.command.is_some())
 }
 
 /// The flags for the clients that are allowed, or not; ncat separates several by commas.

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::datagram::MAX_UDP_PAYLOAD;
 use crate::error::{Failure, Phase};
-use crate::net::stdio;
+use crate::net::source;
 use crate::shutdown::poll_until;
 use crate::transfer::crlf::Crlf;
 
@@ -40,7 +40,7 @@ pub enum DatagramSource {
     /// Pieces of a file.
     File {
         /// The open file.
-        file: stdio::Source<File>,
+        file: source::Source<File>,
         /// Its name, for errors.
         path: PathBuf,
         /// Bytes of each piece.
@@ -84,7 +84,7 @@ impl DatagramSource {
             File::open(path)
         };
         let file = opened.map_err(|e| Failure::new(Phase::File, path.display(), e))?;
-        let file = stdio::Source::new(file, None);
+        let file = source::Source::new(file, None);
         Ok(DatagramSource::File { file, path: path.to_path_buf(), size })
     }
 

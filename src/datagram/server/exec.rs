@@ -10,7 +10,7 @@ use super::incoming::Incoming;
 use crate::datagram::{DatagramSender, MAX_UDP_PAYLOAD, RecvMeta, Transmit};
 use crate::error::message_without_errno;
 use crate::net::address::Address;
-use crate::process::child::Program;
+use crate::process::program::Program;
 use crate::report::Report;
 use crate::service::exec::{OneShot, RunLimits};
 use crate::shutdown::{Shutdown, ShutdownReason};

@@ -4,7 +4,7 @@ use super::exec::ExecPool;
 use super::incoming::Incoming;
 use super::print::{PayloadPrinter, PrintFormat};
 use crate::datagram::Transmit;
-use crate::process::child::Program;
+use crate::process::program::Program;
 use crate::service::framing::Message;
 use crate::service::reply::ReplyScript;
 use crate::service::template::{Template, TemplateValues};

@@ -14,6 +14,7 @@ use self::inflate::{Coding, Inflate};
 use super::body_framing::BodyFraming;
 use super::error::Error;
 use super::head::Head;
+use super::range::is_part;
 use super::syntax::quote;
 
 /// The most content codings of one response.
@@ -65,7 +66,8 @@ pub struct DecoderChain {
 }
 
 impl DecoderChain {
-    /// The decoders for `head`; from an unknown coding on the body is not decoded, with a note.
+    /// The decoders for `head`; from an unknown coding on, and where the body is only a part of the
+    /// encoded one (RFC 9110 §14.2), it is not decoded, with a note.
     ///
     /// Fails with 61 on more than five codings.
     pub fn new(head: &Head, notes: &mut Vec<String>) -> Result<DecoderChain, Error> {
@@ -73,6 +75,10 @@ impl DecoderChain {
         names.retain(|name| name != "identity" && name != "none");
         if names.len() > MAX_CODINGS {
             return Err(Error::coding(format!("more than {MAX_CODINGS} content codings")));
+        }
+        if !names.is_empty() && is_part(head) {
+            notes.push("a range of an encoded body: it is not decoded".to_string());
+            return Ok(DecoderChain::default());
         }
         let heavy = names.iter().filter(|name| *name == "br" || *name == "zstd").count();
         let window = MAX_WINDOWS / heavy.max(1);

@@ -63,6 +63,7 @@ fn malformed_url_is_usage_error() {
         "http://::1/",
         "http://a b/",
         "http://h\\@evil/",
+        "http://h/a\\b",
         "http://[fe80::1%25]/",
         "http://[fe80::1%e/0]/",
         "http://x%25eth0/",

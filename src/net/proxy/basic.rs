@@ -7,13 +7,3 @@ use base64::prelude::BASE64_STANDARD;
 pub fn basic_auth(user: &[u8], password: &[u8]) -> String {
     format!("Basic {}", BASE64_STANDARD.encode([user, b":", password].concat()))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn authorization_is_the_example_of_the_rfc() {
-        assert_eq!(basic_auth(b"Aladdin", b"open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-    }
-}

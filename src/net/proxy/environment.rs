@@ -40,7 +40,7 @@ fn choose(scheme: &str, host: &str, variables: Variables<'_>) -> Result<Option<P
         return Ok(None);
     }
     match Proxy::parse(&word) {
-        Ok(proxy) => Ok(Some(proxy.named_by(name))),
+        Ok(proxy) => Ok(Some(Proxy { variable: Some(name), ..proxy })),
         Err(failure) => Err(failure.with_context(&name)),
     }
 }

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::error::ExitCode;
 use crate::net::dial::Dialer;
 use crate::net::retry::Retry;
 use crate::shutdown::Shutdown;
@@ -79,12 +80,8 @@ const NO_LOGIN: &[u8] = &[5, 0];
 #[test]
 fn socks_invalid_answers_exit_8() {
     check("socks5h", ends(&[b""]), ExitCode::Protocol, "greeting: ");
-    check(
-        "socks5h",
-        ends(&[&[5]]),
-        ExitCode::Protocol,
-        "greeting: the proxy closed the connection after 0 of 1",
-    );
+    let closed = "greeting: the proxy closed the connection after 0 of 1";
+    check("socks5h", ends(&[&[5]]), ExitCode::Protocol, closed);
     check("socks5h", stays(&[&[4, 0]]), ExitCode::Protocol, "not SOCKS 5");
     check("socks5h", stays(&[&[0, 90]]), ExitCode::Protocol, "version 4");
     check("socks5h", stays(&[b"HTTP/1.1 400 Bad Request\r\n\r\n"]), ExitCode::Protocol, "HTTP");
@@ -101,12 +98,8 @@ fn socks_refusal_is_97_unreachable_target_7() {
     let reply = |rep: u8| stays(&[NO_LOGIN, &[5, rep, 0, 1, 0, 0, 0, 0, 0, 0]]);
     check("socks5h", reply(1), ExitCode::Proxy, "target.example:7 is refused: general failure");
     check("socks5h", reply(2), ExitCode::Proxy, "rules");
-    check(
-        "socks5h",
-        reply(5),
-        ExitCode::Connect,
-        "could not reach target.example:7: connection refused",
-    );
+    let refused = "could not reach target.example:7: connection refused";
+    check("socks5h", reply(5), ExitCode::Connect, refused);
     check("socks5h", reply(4), ExitCode::Connect, "host unreachable");
     check("socks5h", reply(77), ExitCode::Proxy, "reply 77");
 }
@@ -137,12 +130,8 @@ fn silent_and_slow_proxies_time_out() {
 #[test]
 fn connect_invalid_and_long_answers() {
     check("http", ends(&[b""]), ExitCode::Protocol, "CONNECT: ");
-    check(
-        "http",
-        ends(&[b"HTTP/1.1 200 OK\r\n"]),
-        ExitCode::Protocol,
-        "closed the connection after 17 bytes",
-    );
+    let closed = "closed the connection after 17 bytes";
+    check("http", ends(&[b"HTTP/1.1 200 OK\r\n"]), ExitCode::Protocol, closed);
     check("http", stays(&[&[5, 0]]), ExitCode::Protocol, "not HTTP");
     check("http", stays(&[b"HTTP/1.1 OK\r\n\r\n"]), ExitCode::Protocol, "status line");
     check("http", stays(&[b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n"]), ExitCode::Protocol, "colon");
@@ -153,7 +142,7 @@ fn connect_invalid_and_long_answers() {
         "http",
         stays(&[b"HTTP/1.1 407 Login\r\n\r\n"]),
         ExitCode::Proxy,
-        "it requires a login: 407",
+        "requires a login: 407",
     );
     check("http", stays(&[b"HTTP/1.0 403 No\r\n\r\n"]), ExitCode::Proxy, "is refused: 403 No");
     check("http", stays(&[b"HTTP/1.1 502 Gone\r\n\r\n"]), ExitCode::Proxy, "could not reach");
@@ -165,12 +154,4 @@ fn early_data_of_the_target_is_not_lost() {
     assert_eq!(connect("http", ends(&[yes])).unwrap(), b"220 welcome\r\n\r\n");
     let yes = [&[5, 0, 0, 3, 1, b'x', 0, 0][..], b"220 welcome"].concat();
     assert_eq!(connect("socks5h", ends(&[NO_LOGIN, &yes])).unwrap(), b"220 welcome");
-}
-
-#[test]
-fn unreachable_proxy_is_named() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let failure = dial(&format!("http://{gone}")).connect(&Shutdown::new(None).unwrap(), &|_| ());
-    let line = failure.err().map(|failure| (failure.code, failure.to_string()));
-    assert_eq!(line, Some((ExitCode::Connect, format!("proxy http://{gone}: Connection refused"))));
 }

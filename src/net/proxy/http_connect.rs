@@ -6,7 +6,9 @@
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, recv};
 
-use super::{LOGIN_HINT, ProxyConn, Target};
+use super::LOGIN_HINT;
+use super::conn::ProxyConn;
+use super::target::Target;
 use crate::error::Failure;
 use crate::http::head_reader::{HeadReader, HeadStatus};
 use crate::http::{Error, Head, Leniency};
@@ -19,7 +21,7 @@ const MAX_INTERIM: usize = 8;
 
 /// Asks the proxy to connect to `target`.
 pub(super) fn connect(
-    conn: &mut ProxyConn<'_, '_>,
+    conn: &mut ProxyConn<'_>,
     target: &Target,
     authorization: Option<String>,
 ) -> Result<(), Failure> {
@@ -49,7 +51,7 @@ fn status(head: &Head) -> String {
     status.trim_end().to_string()
 }
 
-fn refusal(conn: &ProxyConn<'_, '_>, head: &Head, target: &Target) -> Failure {
+fn refusal(conn: &ProxyConn<'_>, head: &Head, target: &Target) -> Failure {
     let status = status(head);
     match head.status {
         407 => conn.refused(STEP, &format!("it requires a login: {status}")).with_hint(LOGIN_HINT),
@@ -59,7 +61,7 @@ fn refusal(conn: &ProxyConn<'_, '_>, head: &Head, target: &Target) -> Failure {
 }
 
 /// Reads one header including its blank conn, and nothing after it.
-fn read_head(conn: &mut ProxyConn<'_, '_>) -> Result<Head, Failure> {
+fn read_head(conn: &mut ProxyConn<'_>) -> Result<Head, Failure> {
     let mut reader = HeadReader::new(MAX_HEADER, Leniency::Strict);
     let mut piece = [0; 4096];
     loop {
@@ -90,6 +92,6 @@ fn read_head(conn: &mut ProxyConn<'_, '_>) -> Result<Head, Failure> {
     }
 }
 
-fn malformed(conn: &ProxyConn<'_, '_>, error: &Error) -> Failure {
+fn malformed(conn: &ProxyConn<'_>, error: &Error) -> Failure {
     conn.failure(STEP, &error.text).with_code(error.kind.code())
 }

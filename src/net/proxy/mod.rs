@@ -1,22 +1,26 @@
 //! Proxies: SOCKS 5 and HTTP CONNECT. After a successful request the stream is the target's.
 
 pub mod basic;
+mod conn;
 pub mod environment;
 #[cfg(test)]
 mod fake_proxy;
 mod http_connect;
 mod socks5;
+mod target;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 
 use percent_encoding::percent_decode_str;
+
+use conn::ProxyConn;
+pub use target::Target;
 
 use super::endpoint::Endpoint;
 use super::layer::HandshakeContext;
 use super::stream::Stream;
 use super::unix;
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{Failure, Phase};
 
 /// The hint where a proxy asks for a login.
 pub const LOGIN_HINT: &str = "a login is written http://user:password@HOST:PORT";
@@ -34,6 +38,9 @@ enum Kind {
     /// HTTP: CONNECT, or requests in absolute form.
     Http,
 }
+
+const SCHEMES: [(&str, Kind); 3] =
+    [("socks5", Kind::Socks5), ("socks5h", Kind::Socks5h), ("http", Kind::Http)];
 
 /// A proxy: its protocol, its address and the login.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,37 +92,6 @@ impl Route {
     }
 }
 
-/// What a proxy is asked to connect to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// A name, which the proxy resolves, and a port.
-    Name(String, u16),
-    /// An address and a port.
-    Address(SocketAddr),
-}
-
-impl Target {
-    /// A host as the user wrote it: an address if it is one (without its zone, which has no meaning
-    /// on another machine), else a name.
-    pub fn new(host: &str, port: u16) -> Target {
-        let bare = host.split_once('%').map_or(host, |(address, _)| address);
-        match bare.parse::<IpAddr>() {
-            Ok(ip) => Target::Address(SocketAddr::new(ip, port)),
-            Err(_) => Target::Name(host.to_string(), port),
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Target::Name(name, port) => write!(f, "{name}:{port}"),
-            Target::Address(SocketAddr::V6(at)) => write!(f, "[{}]:{}", at.ip(), at.port()),
-            Target::Address(at) => write!(f, "{at}"),
-        }
-    }
-}
-
 impl Proxy {
     /// Parses `socks5://[user:password@]HOST[:PORT]`, `socks5h://…` or `http://…`; without a
     /// scheme it is HTTP, as for curl.
@@ -124,11 +100,8 @@ impl Proxy {
     pub fn parse(word: &str) -> Result<Proxy, Failure> {
         if word.chars().any(char::is_control) {
             let address = word.rsplit('@').next().unwrap_or_default();
-            return Err(Failure::usage(
-                Phase::Proxy,
-                address,
-                "a proxy URL cannot have control characters",
-            ));
+            let why = "a proxy URL cannot have control characters";
+            return Err(Failure::usage(Phase::Proxy, address, why));
         }
         let (scheme, rest) = word.split_once("://").unwrap_or(("http", word));
         let (login, address) = match rest.rsplit_once('@') {
@@ -137,20 +110,14 @@ impl Proxy {
         };
         // As in curl, what follows the port is ignored.
         let address = address.split(['/', '?', '#']).next().unwrap_or(address);
-        let kind = match scheme.to_ascii_lowercase().as_str() {
-            "socks5" => Kind::Socks5,
-            "socks5h" => Kind::Socks5h,
-            "http" => Kind::Http,
-            _ => {
-                return Err(Failure::usage(Phase::Proxy, address, "unknown kind of proxy")
-                    .with_hint("a proxy is socks5://, socks5h:// or http://"));
-            }
+        let known = SCHEMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(scheme));
+        let Some((_, kind)) = known else {
+            return Err(Failure::usage(Phase::Proxy, address, "unknown kind of proxy")
+                .with_hint("a proxy is socks5://, socks5h:// or http://"));
         };
-        let endpoint = Endpoint::read(Some(address), None, ("", PORT)).map_err(|mut failure| {
-            failure.phase = Phase::Proxy;
-            failure
-        })?;
-        let proxy = Proxy { kind, endpoint, login, variable: None };
+        let endpoint = Endpoint::read(Some(address), None, ("", PORT));
+        let endpoint = endpoint.map_err(|failure| failure.at(Phase::Proxy))?;
+        let proxy = Proxy { kind: *kind, endpoint, login, variable: None };
         proxy.check_login()?;
         Ok(proxy)
     }
@@ -206,19 +173,14 @@ impl Proxy {
         Ok(stream)
     }
 
-    /// The same proxy, named by an environment variable.
-    fn named_by(self, variable: String) -> Proxy {
-        Proxy { variable: Some(variable), ..self }
-    }
-
     /// The failure to connect to the proxy itself, with its name.
     pub fn unreachable(&self, mut failure: Failure) -> Failure {
         if let (None, Some(variable)) = (&failure.hint, &self.variable) {
             failure.hint = Some(format!("the environment variable {variable} selects this proxy"));
         }
         if failure.phase == Phase::Connect {
-            failure.phase = Phase::Proxy;
             failure.target = self.to_string();
+            return failure.at(Phase::Proxy);
         }
         failure
     }
@@ -226,12 +188,8 @@ impl Proxy {
 
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.kind {
-            Kind::Socks5 => "socks5",
-            Kind::Socks5h => "socks5h",
-            Kind::Http => "http",
-        };
-        write!(f, "{scheme}://{}", self.endpoint)
+        let scheme = SCHEMES.iter().find(|(_, kind)| *kind == self.kind).map(|(scheme, _)| scheme);
+        write!(f, "{}://{}", scheme.unwrap_or(&""), self.endpoint)
     }
 }
 
@@ -244,83 +202,10 @@ impl Login {
     }
 }
 
-/// The connection to the proxy before it becomes the target's: complete writes, exact reads, and the
-/// step in every failure.
-struct ProxyConn<'a, 'b> {
-    stream: &'a mut Stream,
-    context: &'a HandshakeContext<'b>,
-}
-
-impl ProxyConn<'_, '_> {
-    /// Sends all of `bytes`, which fit into the send buffer.
-    fn write(&mut self, step: &str, bytes: &[u8]) -> Result<(), Failure> {
-        use std::io::Write;
-        self.stream.writer.write_all(bytes).map_err(|e| self.io_error(step, &e))
-    }
-
-    /// Receives exactly as many bytes as `answer` holds.
-    fn read_exact(&mut self, step: &str, answer: &mut [u8]) -> Result<(), Failure> {
-        use std::io::Read;
-        let mut got = 0;
-        while got < answer.len() {
-            self.wait(step)?;
-            match self.stream.reader.read(&mut answer[got..]) {
-                Ok(0) => {
-                    let why = format!(
-                        "the proxy closed the connection after {got} of {} bytes",
-                        answer.len()
-                    );
-                    return Err(self.protocol_error(step, &why));
-                }
-                Ok(n) => got += n,
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.io_error(step, &e)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for more of the proxy's answer.
-    fn wait(&self, step: &str) -> Result<(), Failure> {
-        let socket = self.stream.handle.socket();
-        let ready = self.context.wait(Phase::Proxy, socket, rustix::event::PollFlags::IN);
-        ready.map_err(|failure| failure.with_context(step))
-    }
-
-    /// Logs a message of the handshake (`-vv`): `>` was sent, `<` received.
-    fn log(&self, message: impl Into<String>) {
-        self.context.log_message(message);
-    }
-
-    fn failure(&self, step: &str, why: &str) -> Failure {
-        Failure::new(Phase::Proxy, &self.context.target, format!("{step}: {why}"))
-    }
-
-    /// The proxy violates its protocol: code 8.
-    fn protocol_error(&self, step: &str, why: &str) -> Failure {
-        self.failure(step, why).with_code(ExitCode::Protocol)
-    }
-
-    /// The proxy refuses: code 97.
-    fn refused(&self, step: &str, why: &str) -> Failure {
-        self.failure(step, why).with_code(ExitCode::Proxy)
-    }
-
-    /// A reset counts as an early close (8): which of them arrives depends on whether the proxy had
-    /// read everything. Any other error is 7.
-    fn io_error(&self, step: &str, error: &std::io::Error) -> Failure {
-        use std::io::ErrorKind;
-        let why = crate::error::message_without_errno(error);
-        match error.kind() {
-            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => self.protocol_error(step, &why),
-            _ => self.failure(step, &why),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ExitCode;
 
     #[test]
     fn proxy_has_optional_login_scheme_and_port() {
@@ -339,6 +224,9 @@ mod tests {
         assert_eq!(login.as_deref(), Some("Basic dTpwQHNz"));
         let stray = Proxy::parse("http://u:100%@h:1").unwrap().authorization();
         assert_eq!(stray, Some(basic::basic_auth(b"u", b"100%")));
+        // The example of RFC 7617 §2.
+        let known = basic::basic_auth(b"Aladdin", b"open sesame");
+        assert_eq!(known, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     }
 
     #[test]
@@ -353,11 +241,5 @@ mod tests {
         }
         let proxy = Proxy::parse("http://u:secret@h:1").unwrap();
         assert!(!format!("{proxy:?}").contains("secret"));
-    }
-
-    #[test]
-    fn target_is_an_address_if_possible() {
-        assert_eq!(Target::new("fe80::1%eth0", 7).to_string(), "[fe80::1]:7");
-        assert_eq!(Target::new("db.example", 7).to_string(), "db.example:7");
     }
 }

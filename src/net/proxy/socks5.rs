@@ -1,8 +1,10 @@
 //! SOCKS 5 (RFC 1928), with user and password (RFC 1929), as a client that connects.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
-use super::{Login, ProxyConn, Target};
+use super::Login;
+use super::conn::ProxyConn;
+use super::target::Target;
 use crate::error::{ExitCode, Failure, Phase};
 
 const VERSION: u8 = 5;
@@ -22,7 +24,7 @@ const REQUEST: &str = "request";
 
 /// Negotiates the authentication, then asks the proxy to connect to `target`.
 pub(super) fn connect(
-    conn: &mut ProxyConn<'_, '_>,
+    conn: &mut ProxyConn<'_>,
     target: &Target,
     login: Option<&Login>,
 ) -> Result<(), Failure> {
@@ -49,7 +51,7 @@ pub(super) fn connect(
 }
 
 /// Offers methods of authentication and returns the chosen one (RFC 1928 §3).
-fn negotiate_auth(conn: &mut ProxyConn<'_, '_>, login: Option<&Login>) -> Result<u8, Failure> {
+fn negotiate_auth(conn: &mut ProxyConn<'_>, login: Option<&Login>) -> Result<u8, Failure> {
     let methods: &[u8] = if login.is_some() { &[NO_AUTH, PASSWORD] } else { &[NO_AUTH] };
     conn.write(GREETING, &[&[VERSION, methods.len() as u8], methods].concat())?;
     conn.log(format!("> SOCKS5 methods {methods:?}"));
@@ -61,26 +63,24 @@ fn negotiate_auth(conn: &mut ProxyConn<'_, '_>, login: Option<&Login>) -> Result
     Ok(answer[1])
 }
 
-fn check_version(conn: &ProxyConn<'_, '_>, step: &str, version: u8) -> Result<(), Failure> {
+fn check_version(conn: &ProxyConn<'_>, step: &str, version: u8) -> Result<(), Failure> {
     let wrong = |why: &str| Err(conn.protocol_error(step, why));
     match version {
         VERSION => Ok(()),
-        b'H' => wrong("the answer looks like HTTP").map_err(|failure: Failure| {
-            failure.with_hint("an HTTP proxy is written http://HOST:PORT")
-        }),
+        b'H' => Err(conn
+            .protocol_error(step, "the answer looks like HTTP")
+            .with_hint("an HTTP proxy is written http://HOST:PORT")),
         0 => wrong("the answer is of SOCKS version 4, not 5"),
         other => wrong(&format!("the answer is not SOCKS 5: it begins with 0x{other:02x}")),
     }
 }
 
 /// Sends user and password (RFC 1929 §2).
-fn authenticate(conn: &mut ProxyConn<'_, '_>, login: Option<&Login>) -> Result<(), Failure> {
+fn authenticate(conn: &mut ProxyConn<'_>, login: Option<&Login>) -> Result<(), Failure> {
     let Some(login) = login else { return Ok(()) };
-    let mut message = vec![1, login.user.len() as u8];
-    message.extend_from_slice(&login.user);
-    message.push(login.password.len() as u8);
-    message.extend_from_slice(&login.password);
-    conn.write(LOGIN, &message)?;
+    let lengths = [login.user.len() as u8, login.password.len() as u8];
+    let parts = [&[1, lengths[0]], &login.user[..], &[lengths[1]], &login.password[..]];
+    conn.write(LOGIN, &parts.concat())?;
     conn.log("> SOCKS5 login (hidden)");
     let mut answer = [0; 2];
     conn.read_exact(LOGIN, &mut answer)?;
@@ -94,43 +94,36 @@ fn authenticate(conn: &mut ProxyConn<'_, '_>, login: Option<&Login>) -> Result<(
 /// The request (RFC 1928 §4); a name that is too long is a usage error (2).
 fn request(target: &Target) -> Result<Vec<u8>, Failure> {
     let mut request = vec![VERSION, CONNECT, 0];
-    let port = match target {
-        Target::Name(name, port) => {
+    match target {
+        Target::Name(name, _) => {
             let Ok(length @ 1..) = u8::try_from(name.len()) else {
                 let why = "SOCKS takes names of at most 255 bytes";
                 return Err(Failure::usage(Phase::Proxy, name, why));
             };
-            request.extend_from_slice(&[NAME, length]);
-            request.extend_from_slice(name.as_bytes());
-            *port
+            request.extend([NAME, length]);
+            request.extend(name.bytes());
         }
-        Target::Address(at) => {
-            match at.ip() {
-                IpAddr::V4(ip) => {
-                    request.push(V4);
-                    request.extend_from_slice(&ip.octets());
-                }
-                IpAddr::V6(ip) => {
-                    request.push(V6);
-                    request.extend_from_slice(&ip.octets());
-                }
-            }
-            at.port()
+        Target::Address(SocketAddr::V4(at)) => {
+            request.push(V4);
+            request.extend(at.ip().octets());
         }
-    };
-    request.extend_from_slice(&port.to_be_bytes());
+        Target::Address(SocketAddr::V6(at)) => {
+            request.push(V6);
+            request.extend(at.ip().octets());
+        }
+    }
+    request.extend(target.port().to_be_bytes());
     Ok(request)
 }
 
 /// Reads the reply (RFC 1928 §6). The bound address is discarded; the target's bytes follow it.
-fn read_reply(conn: &mut ProxyConn<'_, '_>, target: &Target) -> Result<(), Failure> {
+fn read_reply(conn: &mut ProxyConn<'_>, target: &Target) -> Result<(), Failure> {
     let mut head = [0; 4];
     conn.read_exact(REQUEST, &mut head[..2])?;
     check_version(conn, REQUEST, head[0])?;
     conn.log(format!("< SOCKS5 reply {}", head[1]));
-    match head[1] {
-        0 => {}
-        reply => return Err(refusal(conn, reply, target)),
+    if head[1] != 0 {
+        return Err(refusal(conn, head[1], target));
     }
     conn.read_exact(REQUEST, &mut head[2..])?;
     let address = match head[3] {
@@ -151,7 +144,7 @@ fn read_reply(conn: &mut ProxyConn<'_, '_>, target: &Target) -> Result<(), Failu
 }
 
 /// An unreachable target is code 7, a refusal of the proxy 97.
-fn refusal(conn: &ProxyConn<'_, '_>, reply: u8, target: &Target) -> Failure {
+fn refusal(conn: &ProxyConn<'_>, reply: u8, target: &Target) -> Failure {
     let unreached = |why: &str| {
         conn.failure(REQUEST, &format!("the proxy could not reach {target}: {why}"))
             .with_code(ExitCode::Connect)

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use chrono::Datelike;
-use rustls::crypto::ring::cipher_suite;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Version};
 
-use super::error_text;
+use super::fingerprint::Sha256;
+use super::{error_text, provider};
 use crate::error::{ExitCode, Failure, Phase};
 
 /// A certificate chain and its private key.
@@ -53,7 +54,12 @@ impl Identity {
 
     /// SHA-256 of the end-entity certificate.
     pub fn sha256(&self) -> Sha256 {
-        self.chain.first().map(|der| sha256(der)).unwrap_or(Sha256([0; 32]))
+        self.chain.first().map_or(Sha256([0; 32]), |der| Sha256::of(der))
+    }
+
+    /// The certificate with its key as rustls uses it; fails with 26 when they do not match.
+    pub(super) fn certified(self) -> Result<CertifiedKey, Failure> {
+        CertifiedKey::from_der(self.chain, self.key, &provider()).map_err(|e| unusable(&e))
     }
 }
 
@@ -102,44 +108,6 @@ pub(super) fn unusable(error: &rustls::Error) -> Failure {
 
 pub(super) fn unreadable(path: &Path, why: &str) -> Failure {
     Failure::new(Phase::File, path.display(), why).with_code(ExitCode::Read)
-}
-
-/// SHA-256 of a certificate's DER, by which it can be pinned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sha256(pub [u8; 32]);
-
-impl Sha256 {
-    /// Parses 64 hexadecimal digits, with optional colons.
-    pub fn parse(word: &str) -> Option<Sha256> {
-        let digits: Vec<u8> = word.bytes().filter(|byte| *byte != b':').collect();
-        let mut bytes = [0; 32];
-        if digits.len() != 64 {
-            return None;
-        }
-        for (byte, two) in bytes.iter_mut().zip(digits.chunks(2)) {
-            let high = char::from(two[0]).to_digit(16)?;
-            let low = char::from(two[1]).to_digit(16)?;
-            *byte = (high << 4 | low) as u8;
-        }
-        Some(Sha256(bytes))
-    }
-}
-
-impl std::fmt::Display for Sha256 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-/// The fingerprint of a certificate.
-pub fn sha256(der: &[u8]) -> Sha256 {
-    let mut bytes = [0; 32];
-    let hash = match cipher_suite::TLS13_AES_128_GCM_SHA256.tls13() {
-        Some(suite) => suite.common.hash_provider.hash(der),
-        None => return Sha256(bytes),
-    };
-    bytes.copy_from_slice(hash.as_ref());
-    Sha256(bytes)
 }
 
 /// The fields of a certificate, which is not verified: the peer may have chosen all of them.
@@ -205,27 +173,13 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {
-    match bytes.len() {
-        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
-        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
-        _ => None,
-    }
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pin_is_hexadecimal_with_or_without_colons() {
-        let plain = "ab".repeat(32);
-        let colons = vec!["AB"; 32].join(":");
-        assert_eq!(Sha256::parse(&plain), Sha256::parse(&colons));
-        assert_eq!(Sha256::parse(&plain).unwrap().to_string(), plain);
-        for word in ["", "ab", &plain[1..], &plain.replace('a', "x"), &"é".repeat(32)] {
-            assert_eq!(Sha256::parse(word), None, "{word}");
-        }
-    }
 
     #[test]
     fn generated_certificate_has_its_names() {
@@ -235,6 +189,5 @@ mod tests {
         assert_eq!(info.names, names);
         assert!(info.is_self_signed());
         assert!(info.validity.0 < info.validity.1);
-        assert_eq!(sha256(b"").to_string()[..16], *"e3b0c44298fc1c14");
     }
 }

@@ -3,26 +3,26 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ClientConnection, Connection, ProtocolVersion, SignatureScheme};
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion, SignatureScheme};
 
-use super::certificate::{self, CertificateInfo, Identity, Sha256};
-use super::handshake::{Handshake, HandshakeError, linger_close};
+use super::certificate::{CertificateInfo, Identity};
+use super::fingerprint::Sha256;
+use super::handshake::{Handshake, HandshakeError};
 use super::key_log::key_log;
-use super::stream::{RecordBuffer, split};
-use super::verify::{ServerVerifier, TrustAnchors, TrustPolicy, TrustSource};
+use super::records::RecordBuffer;
+use super::trust::{TrustPolicy, TrustSource};
+use super::verify::ServerVerifier;
 use super::verify_error::VerifyError;
 use super::{OnTruncation, describe, error_text, provider};
 use crate::error::{Failure, Phase};
 use crate::net::connect_event::ConnectEvent;
 use crate::net::layer::{HandshakeContext, Layer};
 use crate::net::stream::{PeerCertificate, Stream};
-use crate::shutdown::{earliest, poll_until};
 
 /// How long to wait for a server to refuse the client certificate, when it sends nothing else: one
 /// that accepts it mostly sends a ticket immediately.
@@ -52,9 +52,9 @@ pub struct ClientOptions {
 /// A TLS client for any number of connections.
 #[derive(Debug)]
 pub struct Client {
-    config: Arc<ClientConfig>,
+    config: ClientConfig,
     name: ServerName<'static>,
-    trust: TrustPolicy,
+    trust: Arc<TrustPolicy>,
     cert_resolver: Arc<ClientCertResolver>,
     on_truncation: OnTruncation,
 }
@@ -65,13 +65,14 @@ impl Client {
     /// Fails at [`Phase::File`] with 26 for what cannot be read, at [`Phase::Tls`] with 2 for a
     /// name that no certificate could have.
     pub fn new(options: ClientOptions) -> Result<Client, Failure> {
-        let provider = provider();
         let name = server_name(&options.server_name)?;
-        let roots = trusted_roots(&options)?;
-        let cert_resolver = Arc::new(ClientCertResolver::new(options.identity)?);
+        let roots = TrustSource::load(options.ca_file.as_deref(), &options.pins)?;
+        let key = options.identity.map(Identity::certified).transpose()?.map(Arc::new);
+        let cert_resolver = Arc::new(ClientCertResolver { key, requested: AtomicBool::new(false) });
         let trust = TrustPolicy { roots, pins: options.pins, insecure: options.insecure };
+        let trust = Arc::new(trust);
         let verifier = ServerVerifier::new(trust.clone());
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|e| Failure::new(Phase::Tls, &options.server_name, e))?
             .dangerous()
@@ -80,82 +81,47 @@ impl Client {
         config.alpn_protocols = options.alpn;
         config.resumption = Resumption::disabled();
         config.key_log = key_log()?;
-        let (config, on_truncation) = (Arc::new(config), options.on_truncation);
+        let on_truncation = options.on_truncation;
         Ok(Client { config, name, trust, cert_resolver, on_truncation })
     }
 
-    fn handshake(
-        &self,
-        handshake: &mut Handshake<'_, '_>,
-        connection: &mut Connection,
-    ) -> Result<(), HandshakeError> {
-        handshake.complete(connection)?;
-        let is_answer_late = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
-        if is_answer_late
-            && self.cert_resolver.requested.swap(false, Ordering::SeqCst)
-            && sends_soon(handshake)
-        {
-            handshake.await_client_cert_result(connection)?;
+    fn handshake(&self, handshake: &mut Handshake<'_>) -> Result<(), HandshakeError> {
+        handshake.complete()?;
+        let version = handshake.connection.protocol_version();
+        let is_requested = self.cert_resolver.requested.swap(false, Ordering::SeqCst);
+        if is_requested && version == Some(ProtocolVersion::TLSv1_3) {
+            handshake.await_client_cert_result(CLIENT_CERT_ALERT_WAIT)?;
         }
         Ok(())
     }
 }
 
-/// Whether the server sends something right after the handshake, and has sent nothing yet.
-fn sends_soon(handshake: &Handshake<'_, '_>) -> bool {
-    if !handshake.records.unread().is_empty() {
-        return false;
-    }
-    use std::os::fd::AsFd;
-    let socket = handshake.stream.handle.socket();
-    let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)];
-    let deadline =
-        earliest(handshake.context.deadline, Instant::now().checked_add(CLIENT_CERT_ALERT_WAIT));
-    poll_until(&mut fds, deadline).is_ok_and(|ready| ready > 0)
-}
-
 impl Layer for Client {
-    fn wrap(&self, mut stream: Stream, context: &HandshakeContext<'_>) -> Result<Stream, Failure> {
+    fn wrap(&self, stream: Stream, context: &HandshakeContext<'_>) -> Result<Stream, Failure> {
         let verifier = Arc::new(ServerVerifier::new(self.trust.clone()));
-        let mut config = ClientConfig::clone(&self.config);
+        let mut config = self.config.clone();
         config.dangerous().set_certificate_verifier(verifier.clone());
         let connection = ClientConnection::new(Arc::new(config), self.name.clone())
-            .map_err(|e| Failure::new(Phase::Tls, &context.target, error_text::of(&e)))?;
-        let mut connection = Connection::Client(connection);
+            .map_err(|e| Failure::new(Phase::Tls, &context.target, error_text::of(&e)))?
+            .into();
         context.log(format!("TLS: starting the handshake with {}...", self.name.to_str()));
         context.log_message(format!("> TLS ClientHello: server name {}", self.name.to_str()));
-        let mut handshake = Handshake {
-            stream: &mut stream,
-            context,
-            records: RecordBuffer::new(),
-            plain_hint: PLAIN_HINT,
-            silent_hint: Some(PLAIN_HINT),
-        };
-        let outcome = self.handshake(&mut handshake, &mut connection);
-        let records = handshake.records;
-        if let Err(error) = outcome {
-            let failure = error.failure(&context.target, verifier.verify_error());
-            if !failure.timed_out() {
-                linger_close(stream, context);
-            }
-            return Err(failure);
+        let (records, plain_hint) = (RecordBuffer::new(), PLAIN_HINT);
+        let mut handshake = Handshake { stream, connection, context, records, plain_hint };
+        if let Err(error) = self.handshake(&mut handshake) {
+            return Err(handshake.fail(error, verifier.verify_error()));
         }
-        describe::log_session(&connection, context);
-        match verifier.verify_error() {
-            Some(VerifyError { why, .. }) => {
-                let why = format!("--insecure: this would have failed: {why}");
-                (context.emit)(ConnectEvent::Warning(why));
-            }
-            None => stream.info.peer_name = certificate(&connection).and_then(|info| info.name()),
+        let info = describe::log_session(&handshake.connection, context);
+        if let Some(VerifyError { why, .. }) = verifier.verify_error() {
+            let why = format!("--insecure: this would have failed: {why}");
+            (context.emit)(ConnectEvent::Warning(why));
+        } else {
+            handshake.stream.info.peer_name = info.as_ref().and_then(CertificateInfo::name);
         }
-        stream.info.certificate = certificate(&connection).map(PeerCertificate::from);
+        handshake.stream.info.certificate = info.map(PeerCertificate::from);
         (context.emit)(ConnectEvent::Secured(context.target.clone()));
-        Ok(split(stream, connection, records, self.on_truncation))
+        Ok(handshake.into_stream(self.on_truncation))
     }
-}
-
-fn certificate(connection: &Connection) -> Option<CertificateInfo> {
-    CertificateInfo::of(connection.peer_certificates()?.first()?)
 }
 
 impl From<CertificateInfo> for PeerCertificate {
@@ -164,23 +130,6 @@ impl From<CertificateInfo> for PeerCertificate {
         let subject = if info.subject.is_empty() { name } else { info.subject };
         PeerCertificate { subject, not_after: info.validity.1 }
     }
-}
-
-/// The certificates of a file, the pins only, or the roots of the system.
-fn trusted_roots(options: &ClientOptions) -> Result<TrustSource, Failure> {
-    if let Some(path) = &options.ca_file {
-        let anchors = TrustAnchors::of_servers(certificate::read(path)?, provider())
-            .map_err(|why| certificate::unreadable(path, &why))?;
-        return Ok(TrustSource::File(anchors));
-    }
-    if !options.pins.is_empty() {
-        return Ok(TrustSource::PinsOnly);
-    }
-    let system = rustls_platform_verifier::Verifier::new(provider());
-    if let Err(why) = &system {
-        tracing::debug!(%why, "no system roots");
-    }
-    Ok(TrustSource::System(system.ok().map(Arc::new)))
 }
 
 /// The name or address that the certificate must have: without zone and final dot, in ASCII.
@@ -201,19 +150,6 @@ fn server_name(word: &str) -> Result<ServerName<'static>, Failure> {
 struct ClientCertResolver {
     key: Option<Arc<CertifiedKey>>,
     requested: AtomicBool,
-}
-
-impl ClientCertResolver {
-    fn new(identity: Option<Identity>) -> Result<ClientCertResolver, Failure> {
-        let key = identity.map(|identity| certified(identity).map(Arc::new)).transpose()?;
-        Ok(ClientCertResolver { key, requested: AtomicBool::new(false) })
-    }
-}
-
-/// A certificate with its key; fails with 26 when they do not match.
-fn certified(identity: Identity) -> Result<CertifiedKey, Failure> {
-    let Identity { chain, key } = identity;
-    CertifiedKey::from_der(chain, key, &provider()).map_err(|e| certificate::unusable(&e))
 }
 
 impl ResolvesClientCert for ClientCertResolver {

@@ -2,14 +2,19 @@
 
 use rustls::{AlertDescription, Connection, Error, InvalidMessage, ProtocolVersion};
 
-use super::certificate::{CertificateInfo, sha256};
+use super::certificate::CertificateInfo;
 use super::error_text;
+use super::fingerprint::Sha256;
 use super::verify_error::VerifyError;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::layer::HandshakeContext;
 
-/// Logs the negotiated session and the peer's certificate, and under `-vv` both hellos.
-pub(super) fn log_session(connection: &Connection, context: &HandshakeContext<'_>) {
+/// Logs the negotiated session and the peer's certificate, and under `-vv` both hellos. Returns the
+/// fields of the certificate.
+pub(super) fn log_session(
+    connection: &Connection,
+    context: &HandshakeContext<'_>,
+) -> Option<CertificateInfo> {
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -24,10 +29,9 @@ pub(super) fn log_session(connection: &Connection, context: &HandshakeContext<'_
     let suite = suite.replace("TLS13_", "TLS_");
     log_hellos(connection, &format!("{version}, {suite}"), context);
     context.log(format!("TLS: {version}, {suite}, ALPN {protocol}"));
-    let Some(end_entity) = connection.peer_certificates().and_then(|chain| chain.first()) else {
-        return;
-    };
-    context.log(match CertificateInfo::of(end_entity) {
+    let end_entity = connection.peer_certificates()?.first()?;
+    let info = CertificateInfo::of(end_entity);
+    context.log(match &info {
         Some(info) => format!(
             "TLS: the peer's certificate: {}, for {}, signed by {}, valid from {} to {}, SHA-256 {}",
             info.subject,
@@ -35,10 +39,11 @@ pub(super) fn log_session(connection: &Connection, context: &HandshakeContext<'_
             info.issuer,
             info.from,
             info.to,
-            sha256(end_entity)
+            Sha256::of(end_entity)
         ),
         None => "TLS: the peer's certificate cannot be read".to_string(),
     });
+    info
 }
 
 /// Logs what both sides have proposed and chosen (RFC 8446 §4.1).

@@ -32,6 +32,12 @@ pub(super) fn of_certificate(error: &CertificateError) -> String {
     let text = match error {
         CertificateError::Other(rustls::OtherError(inside)) => inside.to_string(),
         CertificateError::InvalidPurposeContext { .. } => return error.to_string(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            return "it has expired".to_string();
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            return "it is not yet valid".to_string();
+        }
         other => format!("{other:?}"),
     };
     match text.as_str() {
@@ -88,6 +94,7 @@ mod tests {
             (other("TrailingData(Certificate)"), "not accepted: trailing data"),
             (other("some text (of an issuer)"), "not accepted: some text (of an issuer)"),
             (certificate(CertificateError::UnhandledCriticalExtension), "critical extension"),
+            (certificate(CertificateError::Expired), "not accepted: it has expired"),
             (
                 certificate(CertificateError::UnsupportedSignatureAlgorithmContext {
                     signature_algorithm_id: vec![1],

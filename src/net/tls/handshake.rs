@@ -1,29 +1,28 @@
 //! The TLS handshake, on the thread of the connection and within its own time limit.
 
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustls::{Connection, Error};
 
-use super::describe;
-use super::stream;
-use super::stream::RecordBuffer;
+use super::records::RecordBuffer;
+use super::session::send_some;
+use super::stream::split;
 use super::verify_error::VerifyError;
+use super::{OnTruncation, describe};
 use crate::error::{Failure, Phase};
 use crate::net::layer::HandshakeContext;
 use crate::net::stream::Stream;
-use crate::shutdown::earliest;
 
 /// A handshake in progress.
-pub(super) struct Handshake<'a, 'b> {
-    pub(super) stream: &'a mut Stream,
-    pub(super) context: &'a HandshakeContext<'b>,
-    pub(super) records: RecordBuffer,
-    /// The hint for a peer that sends plain text.
-    pub(super) plain_hint: &'static str,
-    /// The hint for a peer that sends nothing at all.
-    pub(super) silent_hint: Option<&'static str>,
+pub(super) struct Handshake<'a> {
+    pub stream: Stream,
+    pub connection: Connection,
+    pub context: &'a HandshakeContext<'a>,
+    pub records: RecordBuffer,
+    /// The hint for a peer that sends plain text, and for a server that sends nothing at all.
+    pub plain_hint: &'static str,
 }
 
 /// Why a handshake failed.
@@ -40,20 +39,20 @@ impl From<Failure> for HandshakeError {
     }
 }
 
-impl Handshake<'_, '_> {
+impl Handshake<'_> {
     /// Performs the handshake.
-    pub(super) fn complete(&mut self, connection: &mut Connection) -> Result<(), HandshakeError> {
+    pub fn complete(&mut self) -> Result<(), HandshakeError> {
         // The answer to the peer's last flight must not wait for its acknowledgement (Nagle).
         let _ = self.stream.handle.socket().set_tcp_nodelay(true);
-        self.flush(connection)?;
-        let mut first = true;
-        while connection.is_handshaking() {
+        self.flush()?;
+        while self.connection.is_handshaking() {
+            let is_first = self.records.is_new();
             self.receive()?;
-            let is_tls = if std::mem::take(&mut first) { self.check_greeting() } else { Ok(()) };
-            let fed = self.records.feed_handshake(connection);
+            let is_tls = if is_first { self.check_greeting() } else { Ok(()) };
+            let fed = self.records.feed_handshake(&mut self.connection);
             // A failure has queued an alert, which carries the reason to the peer, even one that sends
             // plain text.
-            let flushed = self.flush(connection);
+            let flushed = self.flush();
             is_tls?;
             fed.map_err(HandshakeError::Tls)?;
             flushed?;
@@ -61,14 +60,37 @@ impl Handshake<'_, '_> {
         Ok(())
     }
 
-    /// Receives the peer's verdict on the client certificate. In TLS 1.3 it arrives only after the
-    /// client's side of the handshake is complete: an alert, or session tickets.
-    pub(super) fn await_client_cert_result(
-        &mut self,
-        connection: &mut Connection,
-    ) -> Result<(), HandshakeError> {
-        self.receive()?;
-        self.records.feed_handshake(connection).map_err(HandshakeError::Tls)
+    /// Receives the peer's verdict on the client certificate, if it sends one within `limit`. In TLS
+    /// 1.3 it arrives only after the client's side of the handshake is complete: an alert, or session
+    /// tickets.
+    pub fn await_client_cert_result(&mut self, limit: Duration) -> Result<(), HandshakeError> {
+        if self.records.unread().is_empty() {
+            let context = self.context.until(Instant::now().checked_add(limit));
+            if context.wait(Phase::Tls, self.stream.handle.socket(), PollFlags::IN).is_ok() {
+                self.receive()?;
+                self.records.feed_handshake(&mut self.connection).map_err(HandshakeError::Tls)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The stream after a completed handshake.
+    pub fn into_stream(self, on_truncation: OnTruncation) -> Stream {
+        split(self.stream, self.connection, self.records, on_truncation)
+    }
+
+    /// Closes the stream after `error`; `verify_error` is that of the peer's certificate.
+    pub fn fail(self, error: HandshakeError, verify_error: Option<VerifyError>) -> Failure {
+        let failure = match error {
+            HandshakeError::Io(failure) => failure,
+            HandshakeError::Tls(error) => {
+                describe::failure(&error, &self.context.target, verify_error)
+            }
+        };
+        if !failure.timed_out() {
+            self.linger_close();
+        }
+        failure
     }
 
     fn receive(&mut self) -> Result<(), Failure> {
@@ -82,29 +104,28 @@ impl Handshake<'_, '_> {
                     self.records.filled(n);
                     return Ok(());
                 }
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    return Err(self.with_silent_hint(Failure::new(
-                        Phase::Tls,
-                        &self.context.target,
-                        e,
-                    )));
-                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.with_silent_hint(self.failed(e))),
             }
         }
     }
 
-    /// Adds the hint if nothing was received yet.
+    /// Adds the hint for a server that has sent nothing.
     fn with_silent_hint(&self, failure: Failure) -> Failure {
-        match self.silent_hint.filter(|_| self.records.is_new()) {
-            Some(hint) => failure.with_hint(hint),
-            None => failure,
+        match &self.connection {
+            Connection::Client(_) if self.records.is_new() => failure.with_hint(self.plain_hint),
+            _ => failure,
         }
     }
 
+    /// The peer has closed: an error of the system's kind, by which [`Failure::is_peer_close`] knows it.
     fn ended(&self) -> Failure {
         let why = "the peer ended the connection during the handshake";
-        self.with_silent_hint(Failure::new(Phase::Tls, &self.context.target, why))
+        self.with_silent_hint(self.failed(io::Error::new(ErrorKind::UnexpectedEof, why)))
+    }
+
+    fn failed(&self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+        Failure::new(Phase::Tls, &self.context.target, cause)
     }
 
     /// The first byte shows whether the peer speaks TLS (RFC 8446 §5.1).
@@ -115,49 +136,38 @@ impl Handshake<'_, '_> {
             _ => {
                 let begin = String::from_utf8_lossy(&received[..received.len().min(24)]);
                 let why = format!("the peer does not speak TLS: it sends '{begin}'");
-                Err(Failure::new(Phase::Tls, &self.context.target, why).with_hint(self.plain_hint))
+                Err(self.failed(why).with_hint(self.plain_hint))
             }
         }
     }
 
     /// Sends all queued records, waiting for room until the handshake times out.
-    fn flush(&mut self, connection: &mut Connection) -> Result<(), Failure> {
+    fn flush(&mut self) -> Result<(), Failure> {
         let socket = self.stream.handle.socket();
         loop {
-            match stream::send_some(connection, socket) {
+            match send_some(&mut self.connection, socket) {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.context.wait(Phase::Tls, socket, PollFlags::OUT)?,
-                Err(e) => return Err(Failure::new(Phase::Tls, &self.context.target, e)),
+                Err(e) => return Err(self.failed(e)),
             }
         }
     }
-}
 
-/// Closes a connection after a failed handshake, without a reset that would destroy the alert: what
-/// the peer still sends is read for a moment, within the time limit of the handshake.
-pub(super) fn linger_close(mut stream: Stream, context: &HandshakeContext<'_>) {
-    const LINGER: Duration = Duration::from_millis(500);
-    if stream.handle.left_unread() {
-        return stream.handle.abort();
-    }
-    let _ = stream.writer.finish();
-    let deadline = earliest(context.deadline, Instant::now().checked_add(LINGER));
-    let context = HandshakeContext { target: context.target.clone(), deadline, ..*context };
-    let mut rest = [0; 4096];
-    for _ in 0..16 {
-        let ready = context.wait(Phase::Tls, stream.handle.socket(), PollFlags::IN);
-        if ready.is_err() || !matches!(stream.reader.read(&mut rest), Ok(1..)) {
-            return;
+    /// Closes the connection without a reset that would destroy the alert: what the peer still sends
+    /// is read for a moment, within the time limit of the handshake.
+    fn linger_close(mut self) {
+        const LINGER: Duration = Duration::from_millis(500);
+        if self.stream.handle.left_unread() {
+            return self.stream.handle.abort();
         }
-    }
-}
-
-impl HandshakeError {
-    /// The failure of the connection to `target`; `verify_error` is that of its certificate.
-    pub(super) fn failure(self, target: &str, verify_error: Option<VerifyError>) -> Failure {
-        match self {
-            HandshakeError::Io(failure) => failure,
-            HandshakeError::Tls(error) => describe::failure(&error, target, verify_error),
+        let _ = self.stream.writer.finish();
+        let context = self.context.until(Instant::now().checked_add(LINGER));
+        let mut rest = [0; 4096];
+        for _ in 0..16 {
+            let ready = context.wait(Phase::Tls, self.stream.handle.socket(), PollFlags::IN);
+            if ready.is_err() || !matches!(self.stream.reader.read(&mut rest), Ok(1..)) {
+                return;
+            }
         }
     }
 }

@@ -1,14 +1,14 @@
 //! TLS secrets in the file that `SSLKEYLOGFILE` names, for tools that decrypt captures.
 
-use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
 use rustls::{KeyLog, NoKeyLog};
 
+use super::fingerprint::hex;
 use crate::error::Failure;
 use crate::process::output_file;
 
@@ -36,11 +36,4 @@ pub fn key_log() -> Result<Arc<dyn KeyLog>, Failure> {
         Err(e) if output_file::is_refusal(&e) => Err(Failure::write_file(path.display(), e)),
         Err(_) => Ok(Arc::new(NoKeyLog {})),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -1,17 +1,21 @@
 //! TLS, the last layer between a connected socket and the user's bytes.
 //!
 //! [`client::Client`] and [`server::Server`] perform the handshake on the thread of the connection
-//! and return a stream whose two halves may be used from two threads (`stream`). Certificates are
-//! verified in `verify`; files and fingerprints are in [`certificate`].
+//! and return a stream whose two halves may be used from two threads (`stream`).
 
 pub mod certificate;
 pub mod client;
 mod describe;
 mod error_text;
+pub mod fingerprint;
 mod handshake;
 mod key_log;
+mod reader;
+mod records;
 pub mod server;
+mod session;
 mod stream;
+mod trust;
 mod verify;
 mod verify_error;
 
@@ -38,18 +42,11 @@ pub enum OnTruncation {
 /// the key exchange, and costs a fifth less than AES-256.
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
-    provider.cipher_suites.sort_by_key(|suite| !is_aes_128(suite));
+    provider.cipher_suites.sort_by_key(|suite| {
+        let name = suite.suite().as_str();
+        !name.is_some_and(|name| name.contains("AES_128_GCM"))
+    });
     Arc::new(provider)
-}
-
-fn is_aes_128(suite: &rustls::SupportedCipherSuite) -> bool {
-    use rustls::CipherSuite as Name;
-    matches!(
-        suite.suite(),
-        Name::TLS13_AES_128_GCM_SHA256
-            | Name::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-            | Name::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
-    )
 }
 
 #[cfg(test)]

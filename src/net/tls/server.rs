@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::server::NoServerSessionStorage;
-use rustls::{Connection, ServerConfig, ServerConnection};
+use rustls::{ServerConfig, ServerConnection};
 
-use super::certificate::{self, CertificateInfo, Identity, Sha256};
-use super::handshake::{Handshake, linger_close};
+use super::certificate::{self, Identity};
+use super::fingerprint::Sha256;
+use super::handshake::Handshake;
 use super::key_log::key_log;
-use super::stream::{RecordBuffer, split};
-use super::verify::{ClientVerifier, TrustAnchors};
+use super::records::RecordBuffer;
+use super::trust::TrustAnchors;
+use super::verify::ClientVerifier;
 use super::{OnTruncation, describe, provider};
 use crate::error::{Failure, Phase};
 use crate::net::layer::{HandshakeContext, Layer};
 use crate::net::stream::Stream;
-use crate::shutdown::earliest;
 
 /// Limit of a handshake, from the accepted connection on.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,18 +53,15 @@ impl Server {
     ///
     /// Fails at [`Phase::File`] with 26 for files that cannot be read or do not match.
     pub fn new(options: TlsServerOptions) -> Result<Server, Failure> {
-        let provider = provider();
         let sha256 = options.identity.sha256();
         let verifies_clients = options.client_ca.is_some();
-        let builder = ServerConfig::builder_with_provider(provider.clone())
+        let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|e| Failure::new(Phase::Tls, "--tls", e))?;
         let builder = match &options.client_ca {
             None => builder.with_no_client_auth(),
             Some(path) => {
-                let found = certificate::read(path)?;
-                let anchors = TrustAnchors::of_clients(found, options.client_optional, provider)
-                    .map_err(|why| certificate::unreadable(path, &why))?;
+                let anchors = TrustAnchors::of_clients(path, options.client_optional)?;
                 builder.with_client_cert_verifier(Arc::new(ClientVerifier(anchors)))
             }
         };
@@ -85,33 +83,23 @@ impl Server {
 }
 
 impl Layer for Server {
-    fn wrap(&self, mut stream: Stream, context: &HandshakeContext<'_>) -> Result<Stream, Failure> {
-        let deadline = earliest(context.deadline, stream.info.began.checked_add(HANDSHAKE_TIMEOUT));
-        let timeout = HANDSHAKE_TIMEOUT;
-        let target = context.target.clone();
-        let context = &HandshakeContext { target, deadline, timeout, ..*context };
+    fn wrap(&self, stream: Stream, context: &HandshakeContext<'_>) -> Result<Stream, Failure> {
+        let context = context.until(stream.info.began.checked_add(HANDSHAKE_TIMEOUT));
+        let context = &HandshakeContext { timeout: HANDSHAKE_TIMEOUT, ..context };
         let connection = ServerConnection::new(self.config.clone())
-            .map_err(|e| Failure::new(Phase::Tls, &context.target, e))?;
-        let mut connection = Connection::Server(connection);
-        let mut handshake = Handshake {
-            stream: &mut stream,
-            context,
-            records: RecordBuffer::new(),
-            plain_hint: PLAIN_HINT,
-            silent_hint: None,
-        };
-        let outcome = handshake.complete(&mut connection);
-        let records = handshake.records;
-        if let Err(error) = outcome {
-            let failure = error.failure(&context.target, None);
-            if !failure.timed_out() {
-                linger_close(stream, context);
-            }
-            return Err(failure);
+            .map_err(|e| Failure::new(Phase::Tls, &context.target, e))?
+            .into();
+        let (records, plain_hint) = (RecordBuffer::new(), PLAIN_HINT);
+        let mut handshake = Handshake { stream, connection, context, records, plain_hint };
+        if let Err(error) = handshake.complete() {
+            return Err(handshake.fail(error, None));
         }
-        describe::log_session(&connection, context);
-        let end_entity = connection.peer_certificates().and_then(|chain| chain.first());
-        stream.info.peer_name = end_entity.and_then(|der| CertificateInfo::of(der)?.name());
-        Ok(split(stream, connection, records, self.on_truncation))
+        // No answer carries the acknowledgement of the client's last flight, and until it arrives a
+        // client with Nagle's algorithm holds its first request back (tcp(7)).
+        #[cfg(target_os = "linux")]
+        let _ = handshake.stream.handle.socket().set_tcp_quickack(true);
+        let info = describe::log_session(&handshake.connection, context);
+        handshake.stream.info.peer_name = info.and_then(|info| info.name());
+        Ok(handshake.into_stream(self.on_truncation))
     }
 }

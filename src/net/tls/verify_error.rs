@@ -3,8 +3,9 @@
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, Error};
 
-use super::certificate::{CertificateInfo, sha256};
+use super::certificate::CertificateInfo;
 use super::error_text;
+use super::fingerprint::Sha256;
 
 /// A certificate that is not accepted.
 #[derive(Debug, Clone)]
@@ -63,7 +64,7 @@ fn self_signed(info: &CertificateInfo, end_entity: &CertificateDer<'_>) -> Verif
     let why =
         format!("self-signed certificate ({}), which we have no reason to trust", info.subject);
     let hint = "--ca-file FILE trusts it, or --pin if this is its SHA-256:";
-    VerifyError { why, hint: Some(format!("{hint} {}", sha256(end_entity))) }
+    VerifyError { why, hint: Some(format!("{hint} {}", Sha256::of(end_entity))) }
 }
 
 fn wrong_name(info: &CertificateInfo, name: Option<&ServerName<'_>>) -> String {

@@ -90,10 +90,11 @@ impl Question {
     }
 
     /// Asks for the names of an address: PTR under `in-addr.arpa` or `ip6.arpa` (RFC 1035 §3.5,
-    /// RFC 3596 §2.5); a v4-mapped address is converted to IPv4.
+    /// RFC 3596 §2.5), in lower case as in all zones; a v4-mapped address is converted to IPv4.
     pub fn reverse(address: IpAddr) -> Result<Question, Failure> {
-        let name = Name::reverse_from_addr(address.to_canonical())
+        let mut name: Name = Name::reverse_from_addr(address.to_canonical())
             .map_err(|error| Failure::new(Phase::Resolve, address, error.to_string()))?;
+        name.make_canonical();
         Ok(Question { name, kind: RecordType::PTR })
     }
 
@@ -151,7 +152,8 @@ mod tests {
         let mapped = Question::reverse("::ffff:192.0.2.7".parse().unwrap()).unwrap();
         assert_eq!(mapped, v4);
         let v6 = Question::reverse("2001:db8::1".parse().unwrap()).unwrap();
-        assert!(v6.to_string().starts_with("1.0.0.0.") && v6.to_string().ends_with("ip6.arpa PTR"));
+        let zeros = "0.".repeat(23);
+        assert_eq!(v6.to_string(), format!("1.{zeros}8.b.d.0.1.0.0.2.ip6.arpa PTR"));
     }
 
     #[test]

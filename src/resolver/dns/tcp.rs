@@ -18,19 +18,20 @@ pub(super) fn exchange(
     deadline: Option<Instant>,
 ) -> Result<Response, QueryError> {
     let deadline = deadline.unwrap_or_else(|| Instant::now() + CONNECTION_TIMEOUT);
-    let mut stream =
-        TcpStream::connect_timeout(&server, remaining(deadline)?).map_err(QueryError::from)?;
+    let mut stream = TcpStream::connect_timeout(&server, remaining(deadline)?)?;
     stream.set_write_timeout(Some(remaining(deadline)?))?;
     stream.write_all(&with_length(&query.bytes)?)?;
     let mut length = [0; 2];
     let received = fill(&mut stream, &mut length, deadline)?;
     if received < length.len() {
-        return Err(MalformedResponse::Closed { received, expected: None }.into());
+        let expected = "2 bytes of length".to_string();
+        return Err(MalformedResponse::Closed { received, expected }.into());
     }
     let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
     let received = fill(&mut stream, &mut message, deadline)?;
     if received < message.len() {
-        return Err(MalformedResponse::Closed { received, expected: Some(message.len()) }.into());
+        let expected = format!("{} bytes", message.len());
+        return Err(MalformedResponse::Closed { received, expected }.into());
     }
     let response = read(&message, query.question, query.id)?;
     if response.outcome == Outcome::Truncated {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::member::STACK_SIZE;
-use super::room::{BACKPRESSURE_PAUSE, Backlog, Room};
+use super::room::Room;
 use crate::net::stdio::FdStream;
 use crate::service::framing::Message;
 use crate::shutdown::poll_until;
@@ -35,9 +35,8 @@ pub fn send_lines(stdin: BorrowedFd<'_>, room: &Room, max_message: usize) {
     let mut line = Vec::new();
     let limit = max_message.saturating_add(2) as u64;
     while let Ok(1..) = input.by_ref().take(limit).read_until(b'\n', &mut line) {
-        if room.announce(Message::of(&line).text) == Backlog::High {
-            thread::sleep(BACKPRESSURE_PAUSE);
-        }
+        room.announce(Message::of(&line).text);
+        room.pause_if_backlogged();
         line.clear();
     }
 }
@@ -51,7 +50,7 @@ pub fn send_chunks(stdin: BorrowedFd<'_>, room: &Room) {
         room.send(&chunk[..n]);
         let deadline = Instant::now() + MAX_PAUSE;
         while room.is_backlogged() && Instant::now() < deadline {
-            thread::sleep(BACKPRESSURE_PAUSE);
+            room.pause_if_backlogged();
         }
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::queue::LineQueue;
 use super::room::{Member, Room};
 use crate::error::{ExitCode, Failure, Phase};
-use crate::net::stdio::NullStream;
 use crate::net::stream::{EndedBy, Writer};
 use crate::service::{Connection, ServiceOutcome};
+use crate::transfer::{Meter, write_retrying};
 
 /// The stack of a thread that only writes: TLS needs most of it.
 pub const STACK_SIZE: usize = 256 << 10;
@@ -41,7 +41,7 @@ impl Drop for Membership<'_> {
 /// The result of a writing thread.
 struct Written {
     writer: Box<dyn Writer>,
-    bytes: u64,
+    sent: Meter,
     outcome: io::Result<()>,
 }
 
@@ -69,7 +69,7 @@ pub fn serve_member(
     let panicked = |_| Failure::new(Phase::Send, &peer, "internal error: the writer panicked");
     let written = writing.join().map_err(panicked).map_err(|f| f.with_code(ExitCode::Negative))?;
     connection.stream.writer = written.writer;
-    connection.bytes_out = written.bytes;
+    connection.bytes_out = written.sent.total();
     if queue.has_overflowed() {
         let why = "reset: the client reads too slowly, its queue is full";
         return Err(Failure::new(Phase::Send, &peer, why).with_code(ExitCode::Limit));
@@ -85,7 +85,7 @@ fn start_writing(
     connection: &mut Connection,
     queue: &Arc<LineQueue>,
 ) -> Result<JoinHandle<Written>, Failure> {
-    let writer = std::mem::replace(&mut connection.stream.writer, Box::new(NullStream));
+    let writer = std::mem::replace(&mut connection.stream.writer, Box::new(std::io::sink()));
     let queue = queue.clone();
     let thread = thread::Builder::new().stack_size(STACK_SIZE);
     let started = thread.spawn(move || write_lines(writer, &queue));
@@ -100,30 +100,21 @@ fn default_name(connection: &Connection) -> String {
     }
 }
 
+/// Writes what is queued. The idle timeout does not apply while the queue has not overflowed.
 fn write_lines(mut writer: Box<dyn Writer>, queue: &LineQueue) -> Written {
-    let mut bytes = 0;
+    let sent = Meter::default();
+    let should_retry = |e: &io::Error| match e.kind() {
+        ErrorKind::Interrupted => true,
+        ErrorKind::WouldBlock => !queue.has_overflowed(),
+        _ => false,
+    };
     let outcome = queue.run(|line| {
-        write_all(writer.as_mut(), line, queue)?;
-        bytes += line.len() as u64;
-        Ok(())
+        write_retrying(line, writer.as_mut(), &sent, should_retry)?;
+        writer.flush()
     });
     if outcome.is_ok() && !queue.has_overflowed() {
         // A failure shows again when the connection is closed.
         let _ = writer.finish();
     }
-    Written { writer, bytes, outcome }
-}
-
-/// As `write_all`; the idle timeout does not apply while the queue has not overflowed.
-fn write_all(writer: &mut dyn Writer, mut bytes: &[u8], queue: &LineQueue) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match writer.write(bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(n) => bytes = &bytes[n..],
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) if e.kind() == ErrorKind::WouldBlock && !queue.has_overflowed() => {}
-            Err(e) => return Err(e),
-        }
-    }
-    writer.flush()
+    Written { writer, sent, outcome }
 }

@@ -21,7 +21,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::framing::{Framing, InputState, Message, MessageSplitter};
+use super::framing::{Framing, Message};
+use super::message_splitter::{InputState, MessageSplitter};
 use super::{Connection, Service, ServiceOutcome};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdio::StdStreams;
@@ -29,7 +30,7 @@ use crate::net::stream::{EndedBy, Reader};
 use crate::process::privileges::drop_capabilities;
 use member::{CLOSE_TIMEOUT, STACK_SIZE, serve_member};
 use queue::{Line, LineQueue};
-use room::{BACKPRESSURE_PAUSE, Backlog, Room};
+use room::Room;
 
 /// How long an incomplete line waits for the rest of it.
 const LINE_TIMEOUT: Duration = Duration::from_millis(50);
@@ -94,20 +95,16 @@ impl Chat {
     ) -> Result<EndedBy, Failure> {
         let mut splitter = MessageSplitter::new(self.framing, self.max_message);
         loop {
-            let n = match connection.read(splitter.space()) {
-                Ok(n) => n,
+            let mut input = match splitter.read(connection) {
+                Ok(input) => input,
                 // The idle timeout passed in this direction only.
                 Err(failure) if failure.timed_out() && queue.take_delivered() => continue,
                 Err(failure) => return Err(failure),
             };
-            let is_full = splitter.filled(n);
             let reader = connection.stream.reader.as_ref();
-            let input = match n {
-                0 => InputState::Eof,
-                _ if is_full && reader.is_ready() => InputState::More,
-                _ if splitter.is_open() && has_pending_input(reader) => InputState::More,
-                _ => InputState::Idle,
-            };
+            if input == InputState::Idle && splitter.is_open() && has_pending_input(reader) {
+                input = InputState::More;
+            }
             while let Some(message) = splitter.next(input).map_err(|_| self.too_long(connection))? {
                 self.handle_line(connection.conn, message, queue);
             }
@@ -127,9 +124,8 @@ impl Chat {
                 }
             }
             None => {
-                if self.room.broadcast(conn, message, &self.local_output) == Backlog::High {
-                    thread::sleep(BACKPRESSURE_PAUSE);
-                }
+                self.room.broadcast(conn, message, &self.local_output);
+                self.room.pause_if_backlogged();
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use super::queue::{Line, LineQueue};
@@ -21,15 +22,6 @@ const MAX_NAME: usize = 32;
 /// The members of a room, by number of the connection.
 #[derive(Debug, Default)]
 pub struct Room(Mutex<HashMap<u64, Member>>);
-
-/// How full the queues of the members are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backlog {
-    /// No queue is more than half full.
-    Low,
-    /// A queue is more than half full: the sender should pause.
-    High,
-}
 
 /// A connection as a member.
 #[derive(Debug)]
@@ -55,18 +47,17 @@ impl Room {
 
     /// Queues a line of `conn`, with its name before it, for all other members and for the local
     /// output, in the same order for each. A member whose queue overflows is reset and removed.
-    pub fn broadcast(&self, conn: u64, message: Message<'_>, local_output: &LineQueue) -> Backlog {
+    pub fn broadcast(&self, conn: u64, message: Message<'_>, local_output: &LineQueue) {
         let mut members = self.lock();
         let name = members.get(&conn).map(|member| member.name.as_str()).unwrap_or_default();
         let line = line(name, message.text, message.line_end);
-        let backlog = queue_line(&mut members, Some(conn), &line);
+        queue_line(&mut members, Some(conn), &line);
         local_output.push_lossy(&line);
-        backlog
     }
 
     /// Queues a line of the server for all members.
-    pub fn announce(&self, text: &[u8]) -> Backlog {
-        queue_line(&mut self.lock(), None, &line(SERVER_NAME, text, b"\n"))
+    pub fn announce(&self, text: &[u8]) {
+        queue_line(&mut self.lock(), None, &line(SERVER_NAME, text, b"\n"));
     }
 
     /// Queues `bytes` for all members unchanged.
@@ -77,6 +68,13 @@ impl Room {
     /// Whether the queue of a member is more than half full.
     pub fn is_backlogged(&self) -> bool {
         self.lock().values().any(|member| member.queue.is_half_full())
+    }
+
+    /// Pauses a sender while a queue is more than half full.
+    pub fn pause_if_backlogged(&self) {
+        if self.is_backlogged() {
+            thread::sleep(BACKPRESSURE_PAUSE);
+        }
     }
 
     /// Closes the queues of all members; queued lines are still delivered.
@@ -116,19 +114,14 @@ fn line(name: &str, text: &[u8], line_end: &[u8]) -> Line {
 }
 
 /// Queues `line` for all members but `sender`; resets and removes members whose queue overflows.
-fn queue_line(members: &mut HashMap<u64, Member>, sender: Option<u64>, line: &Line) -> Backlog {
-    let mut backlog = Backlog::Low;
+fn queue_line(members: &mut HashMap<u64, Member>, sender: Option<u64>, line: &Line) {
     members.retain(|conn, member| {
         let fits = sender == Some(*conn) || member.queue.push(line);
         if !fits {
             member.handle.abort();
         }
-        if member.queue.is_half_full() {
-            backlog = Backlog::High;
-        }
         fits
     });
-    backlog
 }
 
 /// Checks a name: it must not look like an address or contain spaces or control characters.

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags};
@@ -11,6 +11,7 @@ use crate::net::activity::Activity;
 use crate::net::stream::{ConnectionHandle, EndedBy, Reader, Writer};
 use crate::shutdown::poll_until;
 use crate::transfer::buffer::Buffer;
+use crate::transfer::{Meter, TransferError, write_retrying};
 
 /// Bytes that a peer may still send after the child's end of output.
 const MAX_DRAIN: u64 = 1 << 20;
@@ -51,24 +52,6 @@ pub enum OutputEnd {
     Failed(io::Error),
 }
 
-/// A failure of the connection, by direction.
-#[derive(Debug)]
-pub enum CopyError {
-    /// Output is undelivered.
-    Send(io::Error),
-    /// The peer's data is incomplete.
-    Receive(io::Error),
-}
-
-/// The result of copying from the peer.
-#[derive(Debug)]
-pub struct Received {
-    /// Bytes from the peer.
-    pub bytes: u64,
-    /// How it ended.
-    pub end: InputEnd,
-}
-
 /// Both directions of one connection.
 ///
 /// | state \ event | end of stream of the peer | failed read | complete output | incomplete output |
@@ -85,19 +68,20 @@ pub struct ExecExchange<'a> {
     handle: &'a ConnectionHandle,
     activity: &'a Activity,
     state: Mutex<ExchangeState>,
-    /// A byte moved in either direction since the idle timeout was last checked.
-    has_moved: AtomicBool,
+    /// Bytes from the peer.
+    pub received: Meter,
+    /// Bytes to the peer, also before a failure.
+    pub sent: Meter,
+    /// Bytes that had moved in both directions when the idle timeout was last checked.
+    checked: AtomicU64,
 }
 
 impl<'a> ExecExchange<'a> {
     /// An open connection.
     pub fn new(handle: &'a ConnectionHandle, activity: &'a Activity) -> ExecExchange<'a> {
-        ExecExchange {
-            handle,
-            activity,
-            state: Mutex::default(),
-            has_moved: AtomicBool::new(false),
-        }
+        let (state, checked) = (Mutex::default(), AtomicU64::new(0));
+        let (received, sent) = (Meter::default(), Meter::default());
+        ExecExchange { handle, activity, state, received, sent, checked }
     }
 
     /// Copies from the peer to the child until the peer's end of stream, also when the child does
@@ -107,9 +91,8 @@ impl<'a> ExecExchange<'a> {
     /// Fails when the connection fails, or no byte moved in either direction for the idle timeout;
     /// the connection is reset then, unless the output has been sent. Does not close the child's
     /// input: the child may exit as soon as it ends, and what ended it is recorded before.
-    pub fn receive(&self, reader: &mut dyn Reader, child: &mut Option<impl Write>) -> Received {
-        let mut bytes = 0;
-        let end = self.copy_input(reader, child, &mut bytes).unwrap_or_else(InputEnd::Failed);
+    pub fn receive(&self, reader: &mut dyn Reader, child: &mut Option<impl Write>) -> InputEnd {
+        let end = self.copy_input(reader, child).unwrap_or_else(InputEnd::Failed);
         let mut state = self.lock();
         match (&end, *state) {
             (InputEnd::Eof, ExchangeState::Open) => *state = ExchangeState::PeerEnded,
@@ -119,14 +102,13 @@ impl<'a> ExecExchange<'a> {
             }
             _ => {}
         }
-        Received { bytes, end }
+        end
     }
 
     fn copy_input(
         &self,
         reader: &mut dyn Reader,
         child: &mut Option<impl Write>,
-        received: &mut u64,
     ) -> io::Result<InputEnd> {
         let mut buffer = Buffer::small();
         let mut drained = 0;
@@ -137,8 +119,7 @@ impl<'a> ExecExchange<'a> {
                 Err(e) if self.should_retry(&e) => continue,
                 Err(e) => return Err(e),
             };
-            *received += n as u64;
-            self.has_moved.store(true, Ordering::Relaxed);
+            self.received.add(n);
             if *self.lock() == ExchangeState::Answered {
                 drained += n as u64;
             }
@@ -154,21 +135,15 @@ impl<'a> ExecExchange<'a> {
         }
     }
 
-    /// Copies the child's output to the peer; adds what was sent, also before a failure, to `sent`.
-    pub fn send(
-        &self,
-        writer: &mut dyn Writer,
-        output: impl Read + AsFd,
-        sent: &mut u64,
-    ) -> OutputEnd {
-        self.copy_output(writer, output, sent).unwrap_or_else(OutputEnd::Failed)
+    /// Copies the child's output to the peer.
+    pub fn send(&self, writer: &mut dyn Writer, output: impl Read + AsFd) -> OutputEnd {
+        self.copy_output(writer, output).unwrap_or_else(OutputEnd::Failed)
     }
 
     fn copy_output(
         &self,
         writer: &mut dyn Writer,
         mut output: impl Read + AsFd,
-        sent: &mut u64,
     ) -> io::Result<OutputEnd> {
         let mut buffer = Buffer::small();
         loop {
@@ -180,7 +155,8 @@ impl<'a> ExecExchange<'a> {
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 read => read?,
             };
-            self.send_all(writer, buffer.filled(n), sent)?;
+            write_retrying(buffer.filled(n), writer, &self.sent, |e| self.should_retry(e))?;
+            writer.flush()?;
             buffer.grow_if_full(n);
         }
     }
@@ -196,33 +172,15 @@ impl<'a> ExecExchange<'a> {
         Ok(!fds[0].revents().is_empty())
     }
 
-    fn send_all(
-        &self,
-        writer: &mut dyn Writer,
-        mut bytes: &[u8],
-        sent: &mut u64,
-    ) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match writer.write(bytes) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(n) => {
-                    *sent += n as u64;
-                    bytes = &bytes[n..];
-                    self.has_moved.store(true, Ordering::Relaxed);
-                }
-                Err(e) if self.should_retry(&e) => {}
-                Err(e) => return Err(e),
-            }
-        }
-        writer.flush()
-    }
-
     /// Whether a failed call is retried: after a signal, or when the idle timeout passed in this
     /// direction while bytes moved in the other.
     fn should_retry(&self, e: &io::Error) -> bool {
         match e.kind() {
             ErrorKind::Interrupted => true,
-            ErrorKind::WouldBlock => self.has_moved.swap(false, Ordering::Relaxed),
+            ErrorKind::WouldBlock => {
+                let moved = self.received.total() + self.sent.total();
+                self.checked.swap(moved, Ordering::Relaxed) != moved
+            }
             _ => false,
         }
     }
@@ -261,12 +219,12 @@ pub fn ended_by(state: ExchangeState, end: &OutputEnd, handle: &ConnectionHandle
 
 /// The failure of both directions together: a failed read counts if it came before the end of the
 /// output, which was in `state` then.
-pub fn failure(state: ExchangeState, output: OutputEnd, input: InputEnd) -> Option<CopyError> {
+pub fn failure(state: ExchangeState, output: OutputEnd, input: InputEnd) -> Option<TransferError> {
     match (output, input) {
-        (OutputEnd::Failed(e), _) => Some(CopyError::Send(e)),
-        (OutputEnd::PeerClosed, InputEnd::Failed(e)) => Some(CopyError::Receive(e)),
+        (OutputEnd::Failed(e), _) => Some(TransferError::Write(e)),
+        (OutputEnd::PeerClosed, InputEnd::Failed(e)) => Some(TransferError::Read(e)),
         (OutputEnd::Complete, InputEnd::Failed(e)) if state == ExchangeState::Failed => {
-            Some(CopyError::Receive(e))
+            Some(TransferError::Read(e))
         }
         _ => None,
     }
@@ -307,8 +265,8 @@ mod tests {
         peer.shutdown(Shutdown::Write).unwrap();
         let mut input = Vec::new();
         let received = exchange.receive(stream.reader.as_mut(), &mut Some(&mut input));
-        assert_eq!((received.bytes, input.as_slice()), (8, &b"question"[..]));
-        assert!(matches!(received.end, InputEnd::Eof));
+        assert_eq!((exchange.received.total(), input.as_slice()), (8, &b"question"[..]));
+        assert!(matches!(received, InputEnd::Eof));
         let state = exchange.end_output(&OutputEnd::Complete);
         assert_eq!(state, ExchangeState::PeerEnded);
         assert_eq!(ended_by(state, &OutputEnd::Complete, &stream.handle), EndedBy::Peer);
@@ -322,12 +280,11 @@ mod tests {
         let (output, mut child) = io::pipe().unwrap();
         child.write_all(b"answer").unwrap();
         drop(child);
-        let mut sent = 0;
-        let end = exchange.send(stream.writer.as_mut(), output, &mut sent);
+        let end = exchange.send(stream.writer.as_mut(), output);
         assert!(matches!(end, OutputEnd::Complete), "{end:?}");
         let mut answer = [0; 6];
         peer.read_exact(&mut answer).unwrap();
-        assert_eq!((sent, &answer), (6, b"answer"));
+        assert_eq!((exchange.sent.total(), &answer), (6, b"answer"));
         let state = exchange.end_output(&end);
         assert_eq!(state, ExchangeState::Open);
         assert_eq!(ended_by(state, &end, &stream.handle), EndedBy::Local);
@@ -339,7 +296,7 @@ mod tests {
         let exchange = ExecExchange::new(&stream.handle, &activity);
         let (output, _child) = io::pipe().unwrap();
         drop(peer);
-        let end = exchange.send(stream.writer.as_mut(), output, &mut 0);
+        let end = exchange.send(stream.writer.as_mut(), output);
         assert!(matches!(end, OutputEnd::PeerClosed), "{end:?}");
         exchange.end_output(&end);
         assert!(!exchange.is_answered());
@@ -354,8 +311,8 @@ mod tests {
         let (unread, input) = io::pipe().unwrap();
         drop(unread);
         let received = exchange.receive(stream.reader.as_mut(), &mut Some(input));
-        assert_eq!(received.bytes, 5000);
-        assert!(matches!(received.end, InputEnd::Eof));
+        assert_eq!(exchange.received.total(), 5000);
+        assert!(matches!(received, InputEnd::Eof));
     }
 
     #[test]
@@ -365,8 +322,8 @@ mod tests {
         exchange.end_output(&OutputEnd::Complete);
         let sender = std::thread::spawn(move || while peer.write_all(&[0; 65536]).is_ok() {});
         let received = exchange.receive(stream.reader.as_mut(), &mut None::<Vec<u8>>);
-        assert!(matches!(received.end, InputEnd::Abandoned));
-        assert!(received.bytes > MAX_DRAIN);
+        assert!(matches!(received, InputEnd::Abandoned));
+        assert!(exchange.received.total() > MAX_DRAIN);
         drop(stream);
         sender.join().unwrap();
     }
@@ -376,10 +333,10 @@ mod tests {
         let Ends { mut stream, peer: _peer, activity } = Ends::new();
         stream.handle.limit_waits(Some(Duration::from_millis(10))).unwrap();
         let exchange = ExecExchange::new(&stream.handle, &activity);
-        exchange.has_moved.store(true, Ordering::Relaxed);
+        exchange.sent.add(1);
         assert!(exchange.should_retry(&ErrorKind::WouldBlock.into()));
         let received = exchange.receive(stream.reader.as_mut(), &mut None::<Vec<u8>>);
-        assert!(matches!(received.end, InputEnd::Failed(e) if e.kind() == ErrorKind::WouldBlock));
+        assert!(matches!(received, InputEnd::Failed(e) if e.kind() == ErrorKind::WouldBlock));
         assert_eq!(exchange.end_output(&OutputEnd::Complete), ExchangeState::Failed);
         assert!(!exchange.is_answered());
         assert!(stream.handle.closed_locally(), "reset");
@@ -396,7 +353,7 @@ mod tests {
         socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);
         let received = exchange.receive(stream.reader.as_mut(), &mut None::<Vec<u8>>);
-        assert!(matches!(received.end, InputEnd::Failed(_)));
+        assert!(matches!(received, InputEnd::Failed(_)));
         assert!(exchange.is_answered() && !stream.handle.closed_locally());
     }
 
@@ -410,9 +367,9 @@ mod tests {
         assert!(none.is_none());
         for (state, output) in [(Failed, OutputEnd::Complete), (Open, OutputEnd::PeerClosed)] {
             let failure = failure(state, output, failed());
-            assert!(matches!(failure, Some(CopyError::Receive(_))), "{state:?}");
+            assert!(matches!(failure, Some(TransferError::Read(_))), "{state:?}");
         }
         let failure = failure(Open, OutputEnd::Failed(reset()), failed());
-        assert!(matches!(failure, Some(CopyError::Send(_))));
+        assert!(matches!(failure, Some(TransferError::Write(_))));
     }
 }

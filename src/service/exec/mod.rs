@@ -24,9 +24,11 @@ use super::connection::half_closed;
 use super::{Connection, Service, ServiceOutcome};
 use crate::error::{Failure, Phase};
 use crate::net::stream::{ConnectionHandle, EndedBy, Writer};
-use crate::process::child::{Child, Leftover, Program};
+use crate::process::child::{Child, Leftover};
+use crate::process::program::Program;
 use crate::shutdown::{earliest, poll_until};
-use child_io::{CopyError, ExecExchange, InputEnd, OutputEnd, Received, ended_by};
+use crate::transfer::TransferError;
+use child_io::{ExecExchange, InputEnd, OutputEnd, ended_by};
 
 /// The stack of the thread that reads from the peer: TLS needs most of it.
 const STACK_SIZE: usize = 256 << 10;
@@ -66,11 +68,10 @@ impl Service for Exec {
         tracing::debug!(program = %self.program, "exec: the program runs");
         connection.activity.set_stream();
         let run = self.run(connection, child)?;
-        connection.bytes_in = run.received;
         match run.failure {
             None => Ok(run.outcome),
-            Some(CopyError::Receive(e)) => Err(connection.receive_failed(e)),
-            Some(CopyError::Send(e)) => Err(connection.send_failed(e)),
+            Some(TransferError::Read(e)) => Err(connection.receive_failed(e)),
+            Some(TransferError::Write(e)) => Err(connection.send_failed(e)),
         }
     }
 
@@ -81,9 +82,8 @@ impl Service for Exec {
 
 /// A connection that is closed, and whose child has exited.
 struct Run {
-    received: u64,
     outcome: ServiceOutcome,
-    failure: Option<CopyError>,
+    failure: Option<TransferError>,
 }
 
 impl Exec {
@@ -97,7 +97,7 @@ impl Exec {
         let exchange = &ExecExchange::new(handle, &connection.activity);
         let receive = move || {
             let received = exchange.receive(reader.as_mut(), &mut input);
-            if matches!(received.end, InputEnd::Eof) {
+            if matches!(received, InputEnd::Eof) {
                 handle.probe_peer();
                 half_closed(hook, handle, EndedBy::Peer);
             }
@@ -107,11 +107,14 @@ impl Exec {
             let builder = thread::Builder::new().stack_size(STACK_SIZE);
             let reading = builder.spawn_scoped(scope, receive);
             let reading = reading.map_err(|e| Failure::local_resource(&stream.info.peer, e))?;
-            let (writer, sent) = (stream.writer.as_mut(), &mut connection.bytes_out);
-            let end = child.output.take().map(|output| exchange.send(writer, output, sent));
+            let writer = stream.writer.as_mut();
+            let end = child.output.take().map(|output| exchange.send(writer, output));
             let end = end.unwrap_or(OutputEnd::Complete);
             let ending = Ending { exchange, handle, writer, end };
-            Ok(ending.finish(child, self.grace, reading))
+            let run = ending.finish(child, self.grace, reading);
+            connection.bytes_in = exchange.received.total();
+            connection.bytes_out = exchange.sent.total();
+            Ok(run)
         })
     }
 }
@@ -126,7 +129,7 @@ struct Ending<'a> {
 
 impl Ending<'_> {
     /// Closes the connection, then ends the child.
-    fn finish(self, child: Child, grace: Duration, reading: ScopedJoinHandle<'_, Received>) -> Run {
+    fn finish(self, child: Child, grace: Duration, reading: ScopedJoinHandle<'_, InputEnd>) -> Run {
         let Ending { exchange, handle, writer, end } = self;
         let state = exchange.end_output(&end);
         let by = ended_by(state, &end, handle);
@@ -143,12 +146,10 @@ impl Ending<'_> {
         if !reading.is_finished() {
             handle.shutdown();
         }
-        let panicked = |_| Received { bytes: 0, end: InputEnd::Abandoned };
-        let received = reading.join().unwrap_or_else(panicked);
+        let received = reading.join().unwrap_or(InputEnd::Abandoned);
         Run {
-            received: received.bytes,
             outcome: ServiceOutcome { by, exit_status: Some(status), saved: None },
-            failure: child_io::failure(state, end, received.end),
+            failure: child_io::failure(state, end, received),
         }
     }
 }

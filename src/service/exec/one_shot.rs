@@ -8,7 +8,8 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::ucspi_env;
 use crate::net::address::Address;
-use crate::process::child::{Leftover, Program};
+use crate::process::child::Leftover;
+use crate::process::program::Program;
 use crate::shutdown::poll_until;
 
 /// Bytes of one read.

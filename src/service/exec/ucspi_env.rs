@@ -6,63 +6,16 @@ use std::net::SocketAddr;
 
 use crate::net::address::Address;
 use crate::net::stream::ConnectionInfo;
-use crate::process::child::Environment;
+use crate::process::program::Environment;
 
 /// Variables that describe a connection or sockets from a service manager. Inherited ones describe
-/// another connection and are removed.
-const REMOVED: [&str; 23] = [
-    "PROTO",
-    "TCPLOCALIP",
-    "TCPLOCALPORT",
-    "TCPLOCALHOST",
-    "TCPREMOTEIP",
-    "TCPREMOTEPORT",
-    "TCPREMOTEHOST",
-    "TCPREMOTEINFO",
-    "UDPLOCALIP",
-    "UDPLOCALPORT",
-    "UDPLOCALHOST",
-    "UDPREMOTEIP",
-    "UDPREMOTEPORT",
-    "UNIXLOCALPATH",
-    "UNIXREMOTEPATH",
-    "UNIXREMOTEPID",
-    "UNIXREMOTEUID",
-    "UNIXREMOTEGID",
-    "TLSREMOTENAME",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "LISTEN_FDNAMES",
-    "NOTIFY_SOCKET",
-];
-
-/// The names of the variables of an internet connection or datagram.
-struct Names {
-    proto: &'static str,
-    local_ip: &'static str,
-    local_port: &'static str,
-    local_host: &'static str,
-    remote_ip: &'static str,
-    remote_port: &'static str,
-}
-
-const TCP: Names = Names {
-    proto: "TCP",
-    local_ip: "TCPLOCALIP",
-    local_port: "TCPLOCALPORT",
-    local_host: "TCPLOCALHOST",
-    remote_ip: "TCPREMOTEIP",
-    remote_port: "TCPREMOTEPORT",
-};
-
-const UDP: Names = Names {
-    proto: "UDP",
-    local_ip: "UDPLOCALIP",
-    local_port: "UDPLOCALPORT",
-    local_host: "UDPLOCALHOST",
-    remote_ip: "UDPREMOTEIP",
-    remote_port: "UDPREMOTEPORT",
-};
+/// another connection and are removed. The first five of TCP and of UDP are in the order in which
+/// [`addresses`] sets them.
+const VARIABLES: &str = "PROTO \
+    TCPLOCALIP TCPLOCALPORT TCPLOCALHOST TCPREMOTEIP TCPREMOTEPORT TCPREMOTEHOST TCPREMOTEINFO \
+    UDPLOCALIP UDPLOCALPORT UDPLOCALHOST UDPREMOTEIP UDPREMOTEPORT \
+    UNIXLOCALPATH UNIXREMOTEPATH UNIXREMOTEPID UNIXREMOTEUID UNIXREMOTEGID \
+    TLSREMOTENAME LISTEN_FDS LISTEN_PID LISTEN_FDNAMES NOTIFY_SOCKET";
 
 /// The name of this machine (uname(2)).
 pub fn hostname() -> String {
@@ -71,7 +24,7 @@ pub fn hostname() -> String {
 
 /// The environment of a program that serves a connection. `host` is the name of this machine.
 pub fn for_connection(info: &ConnectionInfo, host: &str) -> Environment {
-    let mut all = addresses(&TCP, &info.local, &info.peer, host);
+    let mut all = addresses("TCP", &info.local, &info.peer, host);
     let mut set = |name, value: OsString| all.push((name, Some(value)));
     if let Some(peer) = info.credentials {
         set("UNIXREMOTEPID", peer.pid.to_string().into());
@@ -86,28 +39,25 @@ pub fn for_connection(info: &ConnectionInfo, host: &str) -> Environment {
 
 /// The environment of a program that replies to a datagram.
 pub fn for_datagram(local: &Address, peer: &Address, host: &str) -> Environment {
-    addresses(&UDP, local, peer, host)
+    addresses("UDP", local, peer, host)
 }
 
-fn addresses(names: &Names, local: &Address, peer: &Address, host: &str) -> Environment {
-    let mut all: Environment = REMOVED.iter().map(|name| (*name, None)).collect();
-    let mut set = |name, value: OsString| all.push((name, Some(value)));
+/// The addresses of a connection or datagram of `protocol`.
+fn addresses(protocol: &str, local: &Address, peer: &Address, host: &str) -> Environment {
+    let names = VARIABLES.split(' ');
+    let mut all: Environment = names.clone().map(|name| (name, None)).collect();
     match (local, peer) {
         (Address::Inet(local), Address::Inet(peer)) => {
-            set("PROTO", names.proto.into());
-            set(names.local_ip, ip(local));
-            set(names.local_port, local.port().to_string().into());
-            set(names.local_host, local_host(local, host));
-            set(names.remote_ip, ip(peer));
-            set(names.remote_port, peer.port().to_string().into());
+            all.push(("PROTO", Some(protocol.into())));
+            let names = names.filter(|name| name.starts_with(protocol));
+            let host = local_host(local, host);
+            let values = [ip(local), port(local), host, ip(peer), port(peer)];
+            all.extend(names.zip(values.map(Some)));
         }
         (local, peer) => {
-            set("PROTO", "UNIX".into());
-            for (name, end) in [("UNIXLOCALPATH", local), ("UNIXREMOTEPATH", peer)] {
-                if let Some(path) = path(end) {
-                    set(name, path);
-                }
-            }
+            all.push(("PROTO", Some("UNIX".into())));
+            let paths = [("UNIXLOCALPATH", path(local)), ("UNIXREMOTEPATH", path(peer))];
+            all.extend(paths.into_iter().filter(|(_, path)| path.is_some()));
         }
     }
     all
@@ -115,6 +65,10 @@ fn addresses(names: &Names, local: &Address, peer: &Address, host: &str) -> Envi
 
 fn ip(address: &SocketAddr) -> OsString {
     address.ip().to_string().into()
+}
+
+fn port(address: &SocketAddr) -> OsString {
+    address.port().to_string().into()
 }
 
 fn local_host(local: &SocketAddr, host: &str) -> OsString {

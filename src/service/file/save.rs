@@ -102,8 +102,7 @@ impl Service for SaveFile {
     fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
         match self.save(connection) {
             Ok(path) => {
-                let by = connection.ended_by();
-                connection.close_gracefully()?;
+                let by = connection.close_gracefully()?;
                 let saved = Some(path.display().to_string());
                 Ok(ServiceOutcome { by, exit_status: None, saved })
             }

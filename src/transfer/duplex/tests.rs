@@ -31,11 +31,7 @@ fn pair(rng: &mut TestRng) -> (Stream, Socket) {
             let (ours, theirs) = UnixStream::pair().unwrap();
             (ours.into(), theirs.into())
         }
-        _ => {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            (ours.into(), listener.accept().unwrap().0.into())
-        }
+        _ => tcp_pair(),
     };
     theirs.set_read_timeout(Some(DEADLINE)).unwrap();
     theirs.set_write_timeout(Some(DEADLINE)).unwrap();
@@ -49,22 +45,6 @@ fn local(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> LocalEnd {
         input: LocalFile::named("in"),
         output: LocalFile::named("out"),
         endless: false,
-    }
-}
-
-fn options(shared_input: bool) -> DuplexOptions {
-    let on_end = OnLocalEof::HalfClose;
-    let (delay, exit_on_eof, finishes) = (Duration::ZERO, None, false);
-    let (idle, input_timeout, linger) = (None, None, None);
-    DuplexOptions {
-        on_end,
-        idle,
-        input_timeout,
-        linger,
-        delay,
-        shared_input,
-        exit_on_eof,
-        finishes,
     }
 }
 
@@ -104,12 +84,17 @@ fn either_side_ends_first_and_nothing_is_lost() {
         let (mut display, output) = io::pipe().unwrap();
         let (up, down) =
             [rng.in_range(MAX_SENT), rng.in_range(MAX_SENT)].map(|n| rng.bytes(n)).into();
-        let shared = rng.in_range(2) == 0;
+        let serves = rng.in_range(2) == 0;
         let [mut up_rng, mut down_rng] = [rng.split(), rng.split()];
         let (done, outcome) = channel();
         thread::spawn(move || {
             let shutdown = Shutdown::new(None).unwrap();
-            done.send(run(stream, local(input, output), options(shared), &shutdown))
+            done.send(run(
+                stream,
+                local(input, output),
+                DuplexOptions { serves, ..DuplexOptions::default() },
+                &shutdown,
+            ))
         });
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -129,44 +114,38 @@ fn either_side_ends_first_and_nothing_is_lost() {
     }
 }
 
-/// Both half-closes make a Unix socket look hung up, though its peer reads on.
-#[test]
-fn half_closed_unix_peer_that_reads_late_gets_everything() {
-    let (ours, mut theirs) = UnixStream::pair().unwrap();
-    theirs.shutdown(std::net::Shutdown::Write).unwrap();
-    let (input, mut user) = io::pipe().unwrap();
-    let (_display, output) = io::pipe().unwrap();
-    user.write_all(&[7; 50_000]).unwrap();
-    drop(user);
-    let reading = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(300));
-        read_all(&mut theirs)
-    });
-    let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
-    let stream = Stream::from_socket(ours.into()).unwrap();
-    let outcome = run(stream, local(input, output), options(false), &shutdown);
-    assert!(outcome.outcome.is_ok(), "{outcome:?}");
-    assert_eq!(reading.join().unwrap().len(), 50_000);
-}
-
-/// A Unix peer that closes without reading everything discards our bytes.
-#[test]
-fn unix_peer_that_closes_with_bytes_unread_exits_18() {
+/// A session that sends 50,000 bytes to a Unix peer, which has half-closed and after a while does
+/// `then`.
+fn send_to_half_closed_unix_peer(then: fn(UnixStream) -> usize) -> (DuplexOutcome, usize) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     theirs.shutdown(std::net::Shutdown::Write).unwrap();
     let (input, mut user) = io::pipe().unwrap();
     let (_display, output) = io::pipe().unwrap();
     user.write_all(&[7; 50_000]).unwrap();
     drop(user);
-    let leaving = thread::spawn(move || {
+    let peer = thread::spawn(move || {
         thread::sleep(Duration::from_millis(300));
-        drop(theirs);
+        then(theirs)
     });
     let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
     let stream = Stream::from_socket(ours.into()).unwrap();
-    let outcome = run(stream, local(input, output), options(false), &shutdown);
+    let outcome = run(stream, local(input, output), DuplexOptions::default(), &shutdown);
+    (outcome, peer.join().unwrap())
+}
+
+/// Both half-closes make a Unix socket look hung up, though its peer reads on.
+#[test]
+fn half_closed_unix_peer_that_reads_late_gets_everything() {
+    let (outcome, read) = send_to_half_closed_unix_peer(|peer| read_all(peer).len());
+    assert!(outcome.outcome.is_ok(), "{outcome:?}");
+    assert_eq!(read, 50_000);
+}
+
+/// A Unix peer that closes without reading everything discards our bytes.
+#[test]
+fn unix_peer_that_closes_with_bytes_unread_exits_18() {
+    let (outcome, _) = send_to_half_closed_unix_peer(|_| 0);
     assert_eq!(outcome.outcome.unwrap_err().code, ExitCode::Partial);
-    leaving.join().unwrap();
 }
 
 /// Reports the peer's end of stream.
@@ -213,7 +192,7 @@ fn peers_end_of_stream_turns_keepalive_probes_on() {
     let (ours, mut theirs) = tcp_pair();
     let socket = ours.try_clone().unwrap();
     assert!(!socket.keepalive().unwrap());
-    let (mut user, outcome) = half_closed_by_peer(ours, &theirs, options(false));
+    let (mut user, outcome) = half_closed_by_peer(ours, &theirs, DuplexOptions::default());
     let deadline = Instant::now() + DEADLINE;
     // The number of probes is the last that is set.
     while socket.tcp_keepalive_retries().unwrap() != 4 {
@@ -237,7 +216,7 @@ fn peers_end_of_stream_turns_keepalive_probes_on() {
 fn lost_peer_ends_a_session_that_waits_for_input() {
     let unix = || UnixStream::pair().map(|(ours, theirs)| (ours.into(), theirs.into())).unwrap();
     for (ours, theirs) in [tcp_pair(), unix()] {
-        let (_user, outcome) = half_closed_by_peer(ours, &theirs, options(false));
+        let (_user, outcome) = half_closed_by_peer(ours, &theirs, DuplexOptions::default());
         theirs.set_linger(Some(Duration::ZERO)).unwrap();
         drop(theirs);
         let outcome = outcome.recv_timeout(DEADLINE).expect("the session ends");
@@ -259,19 +238,10 @@ fn refused_end_of_stream_ends_a_session_without_input() {
         let (unread, output) = io::pipe().unwrap();
         let local = LocalEnd { reader: Input::Null, ..local(unread, output) };
         let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
-        let outcome = run(stream, local, options(false), &shutdown);
+        let outcome = run(stream, local, DuplexOptions::default(), &shutdown);
         assert!(outcome.by != EndedBy::Timeout, "{outcome:?}");
         resets.join().unwrap();
     }
-}
-
-#[test]
-fn exit_on_eof_ends_a_session_that_waits_for_input() {
-    let (ours, theirs) = tcp_pair();
-    let options = DuplexOptions { exit_on_eof: Some(Duration::ZERO), ..options(false) };
-    let (_user, outcome) = half_closed_by_peer(ours, &theirs, options);
-    let outcome = outcome.recv_timeout(DEADLINE).expect("the session ends");
-    assert!(outcome.outcome.is_ok() && outcome.by == EndedBy::Peer, "{outcome:?}");
 }
 
 #[test]
@@ -282,11 +252,16 @@ fn shutdown_or_reset_ends_session_at_any_moment() {
         let (input, user) = io::pipe().unwrap();
         let (display, output) = io::pipe().unwrap();
         let shutdown = Shutdown::new(None).unwrap();
-        let shared = rng.in_range(2) == 0;
+        let serves = rng.in_range(2) == 0;
         let (done, outcome) = channel();
         let trigger = shutdown.clone();
         thread::spawn(move || {
-            done.send(run(stream, local(input, output), options(shared), &shutdown))
+            done.send(run(
+                stream,
+                local(input, output),
+                DuplexOptions { serves, ..DuplexOptions::default() },
+                &shutdown,
+            ))
         });
         // Both sides block, or soon will: nothing is read.
         theirs.set_nonblocking(true).unwrap();

@@ -1,17 +1,23 @@
 //! Every cell of the session's table: the states are set by events, the peer is a socket of the
 //! test's own.
 
-use std::io::{self, PipeReader, Write};
+use std::io::{self, PipeReader, PipeWriter, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use socket2::Socket;
 
+use super::step::DRAIN_AFTER_SEND_ERROR;
 use super::*;
 use crate::error::ExitCode;
-use crate::net::stream::Stream;
-use crate::transfer::directions::EventChannel;
+use crate::net::stream::{Stream, Writer};
+use crate::shutdown::ShutdownReason;
+use crate::transfer::TransferError;
+use crate::transfer::directions::DirectionEvent::{Down, Up};
+use crate::transfer::directions::DirectionState::*;
+use crate::transfer::options::{OnLocalEof, SILENCE_LIMIT};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -37,66 +43,68 @@ impl DuplexObserver for Calls {
     }
 }
 
-/// What a session is made of that it only borrows.
-struct Parts {
-    calls: Calls,
-    shutdown: Shutdown,
+/// A session, and what its peer and its user hold.
+struct Fixture {
+    session: Session<'static>,
+    peer: Option<Socket>,
+    /// Writes the input.
+    user: PipeWriter,
+    calls: &'static Calls,
 }
 
-impl Parts {
-    fn new() -> Parts {
-        Parts { calls: Calls::default(), shutdown: Shutdown::new(None).unwrap() }
+impl Deref for Fixture {
+    type Target = Session<'static>;
+
+    fn deref(&self) -> &Session<'static> {
+        &self.session
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut Session<'static> {
+        &mut self.session
+    }
+}
+
+impl Fixture {
+    fn tcp() -> Fixture {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Fixture::new(ours.into(), listener.accept().unwrap().0.into())
     }
 
-    /// A session of `socket`, whose input is a pipe that the returned end writes.
-    fn session(&self, socket: Socket) -> (Session<'_>, io::PipeWriter) {
+    fn unix() -> Fixture {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        Fixture::new(ours.into(), theirs.into())
+    }
+
+    /// The input is a pipe.
+    fn new(socket: Socket, peer: Socket) -> Fixture {
         let Stream { handle, info, .. } = Stream::from_socket(socket).unwrap();
         let (input, user) = io::pipe().unwrap();
+        let calls: &'static Calls = Box::leak(Box::default());
         let session = Session {
-            events: EventChannel::new().unwrap().events,
-            up: UpState::Running,
-            down: DownState::Running,
+            queue: EventQueue::new().unwrap(),
+            upload: None,
+            cancel: None,
+            up: Running,
+            down: Running,
             sent: Meter::default(),
             received: Meter::default(),
-            cancel: None,
             input: LocalFile::named("in"),
             output: LocalFile::named("out"),
             input_fd: Some(input.into()),
             endless: false,
             connection: handle,
             info,
-            options: options(OnLocalEof::HalfClose),
-            observer: &self.calls,
-            shutdown: &self.shutdown,
+            options: DuplexOptions::default(),
+            observer: calls,
+            shutdown: Box::leak(Box::new(Shutdown::new(None).unwrap())),
             times: Times::start(Duration::ZERO),
             warns: false,
         };
-        (session, user)
+        Fixture { session, peer: Some(peer), user, calls }
     }
-}
-
-fn options(on_end: OnLocalEof) -> DuplexOptions {
-    DuplexOptions {
-        on_end,
-        idle: None,
-        input_timeout: None,
-        linger: None,
-        delay: Duration::ZERO,
-        shared_input: false,
-        exit_on_eof: None,
-        finishes: false,
-    }
-}
-
-fn tcp_pair() -> (Socket, Socket) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (ours.into(), listener.accept().unwrap().0.into())
-}
-
-fn unix_pair() -> (Socket, Socket) {
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    (ours.into(), theirs.into())
 }
 
 fn reset() -> io::Error {
@@ -112,16 +120,13 @@ fn write_failed() -> TransferError {
 }
 
 /// The outcome of a session that is over by now.
-fn outcome(session: &Session<'_>) -> DuplexOutcome {
+fn code(session: &Session<'_>) -> (EndedBy, Option<(Phase, ExitCode)>) {
     match session.next_step() {
-        SessionStep::Finish(outcome) => outcome,
+        SessionStep::Finish(DuplexOutcome { by, outcome }) => {
+            (by, outcome.err().map(|failure| (failure.phase, failure.code)))
+        }
         step => panic!("not over: {step:?}"),
     }
-}
-
-fn code(session: &Session<'_>) -> (EndedBy, Option<(Phase, ExitCode)>) {
-    let DuplexOutcome { by, outcome } = outcome(session);
-    (by, outcome.err().map(|failure| (failure.phase, failure.code)))
 }
 
 /// The deadline of a session that is not over, if it has one.
@@ -148,16 +153,10 @@ fn wait_until_over(session: &Session<'_>) -> DuplexOutcome {
 
 #[test]
 fn open_session_has_no_deadline() {
-    let parts = Parts::new();
-    let (ours, _theirs) = tcp_pair();
-    let (mut session, _user) = parts.session(ours);
-    for (up, down) in [
-        (UpState::Running, DownState::Running),
-        (UpState::Ending, DownState::Running),
-        (UpState::Ending, DownState::Done),
-        (UpState::Done, DownState::Running),
-        (UpState::Running, DownState::Done),
-    ] {
+    let mut session = Fixture::tcp();
+    for (up, down) in
+        [(Running, Running), (Ending, Running), (Ending, Done), (Done, Running), (Running, Done)]
+    {
         (session.up, session.down) = (up, down);
         assert_eq!(deadline(&session), None);
         assert_eq!(session.own_deadline(), None);
@@ -167,11 +166,9 @@ fn open_session_has_no_deadline() {
 
 #[test]
 fn first_end_of_stream_is_who_ended_it() {
-    let ends = || [DirectionEvent::UpDone, DirectionEvent::DownDone];
+    let ends = || [Up(Done), Down(Done)];
     for (peer_first, by) in [(false, EndedBy::Local), (true, EndedBy::Peer)] {
-        let parts = Parts::new();
-        let (ours, _theirs) = tcp_pair();
-        let (mut session, _user) = parts.session(ours);
+        let mut session = Fixture::tcp();
         let mut events = Vec::from(ends());
         if peer_first {
             events.reverse();
@@ -180,21 +177,19 @@ fn first_end_of_stream_is_who_ended_it() {
             session.on_event(event);
         }
         assert_eq!(code(&session), (by, None));
-        assert_eq!(parts.calls.peer_eof.load(Ordering::Relaxed), 1);
+        assert_eq!(session.calls.peer_eof.load(Ordering::Relaxed), 1);
     }
 }
 
 #[test]
 fn both_ends_wait_for_what_is_not_acknowledged() {
-    let parts = Parts::new();
-    let (mut ours, mut theirs) = unix_pair();
-    ours.write_all(b"unread").unwrap();
-    let (mut session, _user) = parts.session(ours);
+    let mut session = Fixture::unix();
+    session.connection.socket().send(b"unread").unwrap();
     session.sent.add(6);
-    session.on_event(DirectionEvent::UpDone);
-    session.on_event(DirectionEvent::DownDone);
+    session.on_event(Up(Done));
+    session.on_event(Down(Done));
     assert!(deadline(&session).is_some());
-    io::Read::read_exact(&mut theirs, &mut [0; 6]).unwrap();
+    io::Read::read_exact(&mut session.peer.take().unwrap(), &mut [0; 6]).unwrap();
     assert_eq!(code(&session), (EndedBy::Local, None));
 }
 
@@ -204,15 +199,13 @@ fn peer_that_resets_after_both_ends_leaves_bytes_undelivered() {
         (false, (EndedBy::Reset, Some((Phase::Send, ExitCode::Partial)))),
         (true, (EndedBy::Local, None)),
     ] {
-        let parts = Parts::new();
-        let (mut ours, theirs) = unix_pair();
-        ours.write_all(b"unread").unwrap();
-        let (mut session, _user) = parts.session(ours);
+        let mut session = Fixture::unix();
+        session.connection.socket().send(b"unread").unwrap();
         session.info.is_encrypted = has_close_notify;
         session.sent.add(6);
-        session.on_event(DirectionEvent::UpDone);
-        session.on_event(DirectionEvent::DownDone);
-        drop(theirs);
+        session.on_event(Up(Done));
+        session.on_event(Down(Done));
+        session.peer = None;
         assert_eq!(code(&session), expected);
     }
 }
@@ -220,14 +213,12 @@ fn peer_that_resets_after_both_ends_leaves_bytes_undelivered() {
 #[test]
 fn reset_before_data_is_56_and_after_data_18() {
     for (received, expected) in [(0, ExitCode::Receive), (5, ExitCode::Partial)] {
-        for up in [UpState::Done, UpState::Running, UpState::Ending] {
-            let parts = Parts::new();
-            let (ours, _theirs) = tcp_pair();
-            let (mut session, _user) = parts.session(ours);
-            let sends = !matches!(up, UpState::Done);
+        for up in [Done, Running, Ending] {
+            let mut session = Fixture::tcp();
+            let sends = !matches!(up, Done);
             session.up = up;
             session.received.add(received);
-            session.on_event(DirectionEvent::DownFailed(read_failed()));
+            session.on_event(Down(Failed(read_failed())));
             assert_eq!(matches!(session.next_step(), SessionStep::Wait(Some(_))), sends);
             let over = wait_until_over(&session);
             assert_eq!(over.by, EndedBy::Reset);
@@ -239,17 +230,15 @@ fn reset_before_data_is_56_and_after_data_18() {
 
 #[test]
 fn send_error_drains_what_the_peer_has_sent() {
-    let parts = Parts::new();
-    let (ours, _theirs) = tcp_pair();
-    let (mut session, _user) = parts.session(ours);
-    session.on_event(DirectionEvent::UpFailed(write_failed()));
+    let mut session = Fixture::tcp();
+    session.on_event(Up(Failed(write_failed())));
     assert!(deadline(&session).is_some_and(|at| at > Instant::now() + DRAIN_AFTER_SEND_ERROR / 2));
     session.times.failed_at = Instant::now().checked_sub(DRAIN_AFTER_SEND_ERROR);
     let expected = (EndedBy::Reset, Some((Phase::Send, ExitCode::Partial)));
     assert_eq!(code(&session), expected);
 
     session.times.failed_at = Some(Instant::now());
-    for event in [DirectionEvent::DownDone, DirectionEvent::DownFailed(read_failed())] {
+    for event in [Down(Done), Down(Failed(read_failed()))] {
         session.on_event(event);
         assert_eq!(code(&session), expected);
     }
@@ -257,11 +246,9 @@ fn send_error_drains_what_the_peer_has_sent() {
 
 #[test]
 fn send_error_below_the_connection_is_55_before_data() {
-    let parts = Parts::new();
-    let (ours, _theirs) = tcp_pair();
-    let (mut session, _user) = parts.session(ours);
-    session.on_event(DirectionEvent::DownDone);
-    session.on_event(DirectionEvent::UpFailed(TransferError::Write(io::Error::other("layer"))));
+    let mut session = Fixture::tcp();
+    session.on_event(Down(Done));
+    session.on_event(Up(Failed(TransferError::Write(io::Error::other("layer")))));
     assert_eq!(code(&session).1, Some((Phase::Send, ExitCode::Send)));
     session.received.add(1);
     assert_eq!(code(&session).1, Some((Phase::Send, ExitCode::Partial)));
@@ -271,17 +258,15 @@ fn send_error_below_the_connection_is_55_before_data() {
 fn local_errors_end_the_session_immediately() {
     let output = (EndedBy::Local, Some((Phase::File, ExitCode::Write)));
     let input = (EndedBy::Local, Some((Phase::File, ExitCode::Read)));
-    let parts = Parts::new();
-    let (ours, _theirs) = tcp_pair();
-    let (mut session, _user) = parts.session(ours);
-    session.on_event(DirectionEvent::UpFailed(read_failed()));
+    let mut session = Fixture::tcp();
+    session.on_event(Up(Failed(read_failed())));
     assert_eq!(code(&session), input);
-    session.on_event(DirectionEvent::DownDone);
+    session.on_event(Down(Done));
     assert_eq!(code(&session), input);
     // An output that fails is the error, whatever the input does.
-    session.on_event(DirectionEvent::DownFailed(write_failed()));
+    session.on_event(Down(Failed(write_failed())));
     assert_eq!(code(&session), output);
-    for up in [UpState::Running, UpState::Ending, UpState::Done] {
+    for up in [Running, Ending, Done] {
         session.up = up;
         assert_eq!(code(&session), output);
     }
@@ -289,65 +274,58 @@ fn local_errors_end_the_session_immediately() {
 
 #[test]
 fn closed_reader_of_stdout_is_success() {
-    let parts = Parts::new();
-    let (ours, _theirs) = tcp_pair();
-    let (mut session, _user) = parts.session(ours);
+    let mut session = Fixture::tcp();
     session.output.phase = Phase::Stdout;
     let broken = TransferError::Write(io::ErrorKind::BrokenPipe.into());
-    session.on_event(DirectionEvent::DownFailed(broken));
+    session.on_event(Down(Failed(broken)));
     assert_eq!(code(&session), (EndedBy::Local, None));
 }
 
 #[test]
 fn failed_half_close_of_a_peer_that_is_gone_awaits_its_end() {
-    let parts = Parts::new();
-    let (ours, _theirs) = tcp_pair();
-    let (mut session, _user) = parts.session(ours);
-    session.on_event(DirectionEvent::FinishFailed(reset()));
+    let mut session = Fixture::tcp();
+    session.on_event(Up(FinishFailed(reset())));
     assert!(deadline(&session).is_some());
     assert_eq!(
         wait_until_over(&session).outcome.unwrap_err().phase,
         Phase::Shutdown,
         "the grace has passed"
     );
-    session.on_event(DirectionEvent::DownDone);
+    session.on_event(Down(Done));
     assert_eq!(code(&session), (EndedBy::Peer, None));
-    session.on_event(DirectionEvent::FinishFailed(io::Error::other("other")));
+    session.on_event(Up(FinishFailed(io::Error::other("other"))));
     assert_eq!(code(&session).1.map(|failure| failure.0), Some(Phase::Shutdown));
 }
 
 #[test]
 fn end_of_input_closes_by_its_option() {
-    let parts = Parts::new();
-    let (ours, mut theirs) = tcp_pair();
-    let (mut session, _user) = parts.session(ours);
-    session.on_event(DirectionEvent::UpDone);
-    for (on_end, closes) in [
+    let mut session = Fixture::tcp();
+    session.on_event(Up(Done));
+    for (on_local_eof, closes) in [
         (OnLocalEof::HalfClose, false),
         (OnLocalEof::KeepOpen, false),
         (OnLocalEof::HangUp, true),
         (OnLocalEof::SendOnly, true),
     ] {
-        session.options.on_end = on_end;
-        assert_eq!(matches!(session.next_step(), SessionStep::Finish(_)), closes, "{on_end:?}");
+        session.options.on_local_eof = on_local_eof;
+        assert_eq!(
+            matches!(session.next_step(), SessionStep::Finish(_)),
+            closes,
+            "{on_local_eof:?}"
+        );
     }
     assert_eq!(code(&session), (EndedBy::Local, None));
-    theirs.write_all(b"unread").unwrap();
-    rustix::event::poll(
-        &mut [PollFd::from_borrowed_fd(session.connection.socket().as_fd(), PollFlags::IN)],
-        None,
-    )
-    .unwrap();
+    session.peer.as_ref().unwrap().send(b"unread").unwrap();
+    rustix::event::poll(&mut [PollFd::new(session.connection.socket(), PollFlags::IN)], None)
+        .unwrap();
     assert!(deadline(&session).is_some(), "unread bytes are drained first");
 }
 
 #[test]
 fn peers_end_closes_a_terminal_or_by_option() {
     for (endless, exit_on_eof) in [(true, None), (false, Some(Duration::ZERO))] {
-        let parts = Parts::new();
-        let (ours, _theirs) = tcp_pair();
-        let (mut session, _user) = parts.session(ours);
-        session.on_event(DirectionEvent::DownDone);
+        let mut session = Fixture::tcp();
+        session.on_event(Down(Done));
         (session.endless, session.options.exit_on_eof) = (endless, exit_on_eof);
         assert_eq!(code(&session), (EndedBy::Peer, None));
     }
@@ -355,34 +333,25 @@ fn peers_end_closes_a_terminal_or_by_option() {
 
 #[test]
 fn silent_input_ends_after_the_peers_end_once_all_is_delivered() {
-    let parts = Parts::new();
-    let (ours, _theirs) = tcp_pair();
-    let (mut session, _user) = parts.session(ours);
+    let mut session = Fixture::tcp();
     session.options.exit_on_eof = Some(DEADLINE);
-    session.on_event(DirectionEvent::DownDone);
+    session.on_event(Down(Done));
     let half = Instant::now() + DEADLINE / 2;
-    let SessionStep::WaitOrHangup(Some(deadline)) = session.next_step() else { panic!("over") };
-    assert!(deadline > half, "the time is counted from the peer's end");
+    let SessionStep::WaitOrHangup(Some(exit_at)) = session.next_step() else { panic!("over") };
+    assert!(exit_at > half, "the time is counted from the peer's end");
     session.options.exit_on_eof = Some(Duration::from_millis(1));
     assert_eq!(wait_until_over(&session).by, EndedBy::Peer);
     session.sent.set_in_flight(true);
-    assert!(deadline_of_sender(&session), "bytes are in flight");
-}
-
-/// Whether a session that only sends waits on.
-fn deadline_of_sender(session: &Session<'_>) -> bool {
-    matches!(session.next_step(), SessionStep::WaitOrHangup(Some(_)))
+    assert!(deadline(&session).is_some(), "bytes are in flight");
 }
 
 #[test]
 fn lost_peer_waits_for_pending_input_to_fail() {
-    let parts = Parts::new();
-    let (ours, theirs) = unix_pair();
-    let (mut session, mut user) = parts.session(ours);
-    session.on_event(DirectionEvent::DownDone);
+    let mut session = Fixture::unix();
+    session.on_event(Down(Done));
     assert!(matches!(session.next_step(), SessionStep::WaitOrHangup(None)));
-    drop(theirs);
-    user.write_all(b"pending").unwrap();
+    session.peer = None;
+    session.user.write_all(b"pending").unwrap();
     assert!(matches!(session.next_step(), SessionStep::Wait(Some(_))));
     let mut pending: PipeReader = session.input_fd.take().unwrap().into();
     io::Read::read_exact(&mut pending, &mut [0; 7]).unwrap();
@@ -393,15 +362,13 @@ fn lost_peer_waits_for_pending_input_to_fail() {
 #[test]
 fn idle_limit_is_28_and_counts_from_the_last_byte() {
     let limit = Duration::from_millis(20);
-    let parts = Parts::new();
-    let (ours, _theirs) = tcp_pair();
-    let (mut session, _user) = parts.session(ours);
-    session.options.idle = Some(Duration::from_secs(3600));
+    let mut session = Fixture::tcp();
+    session.options.idle_timeout = Some(Duration::from_secs(3600));
     let before = deadline(&session).unwrap();
     std::thread::sleep(Duration::from_millis(1));
     session.received.add(1);
     assert!(deadline(&session).unwrap() > before);
-    session.options.idle = Some(limit);
+    session.options.idle_timeout = Some(limit);
     let over = wait_until_over(&session);
     assert_eq!(over.by, EndedBy::Timeout);
     assert_eq!(over.outcome.unwrap_err().code, ExitCode::Timeout);
@@ -412,12 +379,10 @@ fn idle_limit_is_28_and_counts_from_the_last_byte() {
 
 #[test]
 fn linger_ends_a_session_whose_input_has_ended() {
-    let parts = Parts::new();
-    let (ours, _theirs) = tcp_pair();
-    let (mut session, _user) = parts.session(ours);
+    let mut session = Fixture::tcp();
     session.options.linger = Some(Duration::from_millis(20));
     assert_eq!(deadline(&session), None, "the input has not ended");
-    session.on_event(DirectionEvent::UpDone);
+    session.on_event(Up(Done));
     let over = wait_until_over(&session);
     assert!(over.by == EndedBy::Local && over.outcome.is_ok());
     session.received.set_in_flight(true);
@@ -426,9 +391,7 @@ fn linger_ends_a_session_whose_input_has_ended() {
 
 #[test]
 fn input_timeout_ends_a_silent_input_once_all_is_delivered() {
-    let parts = Parts::new();
-    let (ours, _theirs) = tcp_pair();
-    let (mut session, _user) = parts.session(ours);
+    let mut session = Fixture::tcp();
     let (hangup, cancel) = io::pipe().unwrap();
     (session.cancel, session.options.input_timeout) = (Some(cancel), Some(Duration::ZERO));
     session.sent.set_in_flight(true);
@@ -440,23 +403,21 @@ fn input_timeout_ends_a_silent_input_once_all_is_delivered() {
     assert_eq!(session.input_deadline(), None, "it ends once");
     assert_eq!(rustix::io::read(hangup, &mut [0; 1]), Ok(0), "the upload is cancelled");
     // Nothing ends the wait for the peer's end of stream.
-    session.on_event(DirectionEvent::UpDone);
+    session.on_event(Up(Done));
     assert_eq!(deadline(&session), None);
 }
 
 #[test]
 fn shutdown_ends_the_session_immediately_unless_it_finishes() {
     for (up, finishes, expected) in [
-        (UpState::Running, false, Some(ExitCode::Terminated)),
-        (UpState::Done, false, Some(ExitCode::Terminated)),
-        (UpState::Running, true, Some(ExitCode::Terminated)),
-        (UpState::Done, true, None),
+        (Running, false, Some(ExitCode::Terminated)),
+        (Done, false, Some(ExitCode::Terminated)),
+        (Running, true, Some(ExitCode::Terminated)),
+        (Done, true, None),
     ] {
-        let parts = Parts::new();
-        let (ours, _theirs) = tcp_pair();
-        let (mut session, _user) = parts.session(ours);
-        (session.up, session.options.finishes) = (up, finishes);
-        parts.shutdown.trigger(ShutdownReason::Terminate);
+        let mut session = Fixture::tcp();
+        (session.up, session.options.serves) = (up, finishes);
+        session.shutdown.trigger(ShutdownReason::Terminate);
         if finishes {
             assert_eq!(deadline(&session), None, "bytes may be in flight");
             let quiet = session.own_deadline().expect("then it is quiet");
@@ -490,46 +451,41 @@ impl Writer for Half {
 #[test]
 fn without_input_our_end_follows_the_peers() {
     for works in [true, false] {
-        let parts = Parts::new();
-        let (ours, _theirs) = tcp_pair();
-        let (mut session, _user) = parts.session(ours);
+        let mut session = Fixture::tcp();
         let finished = std::sync::Arc::new(AtomicU32::new(0));
-        session.up = UpState::NoInput(Box::new(Half(finished.clone(), works)));
+        session.up = NoInput(Box::new(Half(finished.clone(), works)));
         session.send_eof_without_input();
         assert_eq!(deadline(&session), None);
         assert_eq!(finished.load(Ordering::Relaxed), 0);
-        session.on_event(DirectionEvent::DownDone);
+        session.on_event(Down(Done));
         session.send_eof_without_input();
         session.send_eof_without_input();
         assert_eq!(finished.load(Ordering::Relaxed), 1);
-        assert_eq!(parts.calls.local_eof.load(Ordering::Relaxed), 1);
+        assert_eq!(session.calls.local_eof.load(Ordering::Relaxed), 1);
         assert_eq!(code(&session), (EndedBy::Peer, None));
     }
 }
 
 #[test]
 fn silent_peer_is_warned_about_once() {
-    let parts = Parts::new();
-    let (ours, _theirs) = tcp_pair();
-    let (mut session, _user) = parts.session(ours);
+    let mut session = Fixture::tcp();
     session.warns = true;
     session.warn_if_silent();
     assert_eq!(session.own_deadline(), Some(session.moved_at() + SILENCE_LIMIT));
-    assert_eq!(parts.calls.silent.load(Ordering::Relaxed), 0);
-    session.on_event(DirectionEvent::DownDone);
+    assert_eq!(session.calls.silent.load(Ordering::Relaxed), 0);
+    session.on_event(Down(Done));
     assert_eq!(session.own_deadline(), None, "its end has been received");
 }
 
 #[test]
 fn incomplete_session_is_reset() {
-    for (up, ends_clean) in [(UpState::Running, false), (UpState::Done, true)] {
-        let parts = Parts::new();
-        let (ours, mut theirs) = tcp_pair();
-        let (mut session, user) = parts.session(ours);
+    for (up, ends_clean) in [(Running, false), (Done, true)] {
+        let mut session = Fixture::tcp();
         session.up = up;
         session.close_connection(&DuplexOutcome::success(EndedBy::Local));
-        drop((session, user));
-        let read = io::Read::read(&mut theirs, &mut [0; 8]);
+        let mut peer = session.peer.take().unwrap();
+        drop(session);
+        let read = io::Read::read(&mut peer, &mut [0; 8]);
         assert_eq!(matches!(read, Ok(0)), ends_clean, "{read:?}");
     }
 }
@@ -537,13 +493,10 @@ fn incomplete_session_is_reset() {
 /// The thread that has sent the bytes has not counted them yet.
 #[test]
 fn uncounted_bytes_that_the_peer_refuses_are_undelivered() {
-    let parts = Parts::new();
-    let (ours, theirs) = tcp_pair();
-    let writer = ours.try_clone().unwrap();
-    let (mut session, _user) = parts.session(ours);
-    drop(theirs);
-    (&writer).write_all(b"late").unwrap();
-    session.on_event(DirectionEvent::DownDone);
+    let mut session = Fixture::tcp();
+    session.peer = None;
+    session.connection.socket().send(b"late").unwrap();
+    session.on_event(Down(Done));
     let over = wait_until_over(&session);
     let failure = over.outcome.unwrap_err();
     assert_eq!((failure.phase, failure.code), (Phase::Send, ExitCode::Partial));

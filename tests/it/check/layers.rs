@@ -105,7 +105,7 @@ mod tls {
         let run = tls(&plain).and("--insecure").run();
         assert!(run.exits(35).text().contains("failed: tls: the peer does not speak TLS"));
         let (_listener, silent) = listener();
-        let run = check("--tls --insecure --json --timeout 300ms", &[silent]).run();
+        let run = check("--tls --insecure --json --timeout 2s", &[silent]).run();
         let object = &objects(run.exits(28))[0];
         assert_eq!((&object["status"], &object["phase"]), (&"timeout".into(), &"tls".into()));
     }

@@ -1,7 +1,6 @@
 //! Threads, sockets and lookups are bounded by `--jobs`.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use super::{check, listener};
 use crate::support::namespace::Namespace;
@@ -59,11 +58,9 @@ fn few_descriptors_are_enough_for_many_targets() {
 
 #[test]
 fn thousand_closed_ports_are_all_refused() {
-    let began = Instant::now();
     let Some(run) = Namespace::new().run("check --jobs 64 127.0.0.1:20000-20999") else { return };
     run.exits(7);
     assert_eq!(run.text().matches(" refused\n").count(), 1000);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn lines_are_in_the_order_given() {
     let silent = Unanswering::on(([127, 0, 0, 1], 0).into());
     let (_listener, open) = listener();
     let refusing = Refusing::new();
-    let run = check("--timeout 300ms", &[silent.addr(), open, refusing.addr(), open]).run();
+    let run = check("--timeout 1s", &[silent.addr(), open, refusing.addr(), open]).run();
     let expected = [
         format!("{} timeout", silent.addr()),
         format!("{open} open N ms"),

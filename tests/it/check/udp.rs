@@ -1,7 +1,5 @@
 //! UDP ports: answering, reported as closed by ICMP, silent.
 
-use std::time::Duration;
-
 use super::{lines, objects};
 use crate::support::datagrams::{local_addr, receive, udp_socket};
 use crate::support::sockit::sockit;
@@ -35,7 +33,6 @@ fn silent_udp_port_is_no_answer_and_is_asked_again() {
     sockit(&format!("check --timeout 100ms --until closed {target}")).run().exits(28);
     let run = sockit(&format!("check --json --timeout 100ms {target}")).run();
     assert_eq!(objects(&run)[0]["status"], "no-answer");
-    assert!(run.took < Duration::from_secs(5), "{:?}", run.took);
 }
 
 #[test]

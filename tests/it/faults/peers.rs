@@ -42,8 +42,8 @@ fn peer_that_does_nothing_exits_28() {
         ("--idle-timeout 300ms", "", 0, "receive"),
         ("--idle-timeout 300ms", "", LARGE, "send"),
         ("--idle-timeout 300ms", "--rate 1G/s", LARGE, "send"),
-        ("--timeout 1500ms", "", LARGE, "send"),
-        ("--timeout 1500ms", "--send hello", 0, "receive"),
+        ("--timeout 3s", "", LARGE, "send"),
+        ("--timeout 3s", "--send hello", 0, "receive"),
     ] {
         let input = vec![b'x'; input];
         let quiet = does_nothing();

@@ -314,7 +314,7 @@ fn fifo_without_reader_exits_28_at_the_timeout() {
     let fifo = downloads.path("f");
     mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let server = origin([ok("body")]);
-    downloads.get(&server, "-q --timeout 300ms").run().exits(28).fails_at("file");
+    downloads.get(&server, "-q --timeout 2s").run().exits(28).fails_at("file");
     let run = downloads.get(&server, "-q").start();
     assert_eq!(fs::read(&fifo).unwrap(), b"body");
     run.wait().exits(0);

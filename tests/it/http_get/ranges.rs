@@ -86,6 +86,13 @@ fn range_that_was_not_requested_exits_8() {
 }
 
 #[test]
+fn range_of_an_encoded_body_is_delivered_as_received() {
+    let lines = ["Content-Range: bytes 0-4/30", "Content-Encoding: gzip"];
+    let run = origin([piece(&lines, "01234")]).get("--range 0-4").run();
+    run.exits(0).prints("01234").logs("it is not decoded");
+}
+
+#[test]
 fn part_of_a_single_range_is_never_continued() {
     let whole = ok("0123456789");
     let head = "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\n";

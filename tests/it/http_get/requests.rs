@@ -248,6 +248,14 @@ fn password_in_malformed_url_is_not_logged() {
 }
 
 #[test]
+fn error_event_of_a_status_has_its_connection() {
+    let page = "HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno";
+    let run = origin([page]).get("--json").run();
+    run.exits(22).prints("no");
+    assert_eq!(run.events_named("error")[0]["conn"], 1);
+}
+
+#[test]
 fn warning_event_has_its_connection() {
     let run = origin([ok("hello")]).get("--json --range 2-4").run();
     run.exits(0).prints("hello");

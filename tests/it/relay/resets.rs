@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::route::*;
 use crate::support::peer::Refusing;
@@ -148,9 +148,7 @@ fn unreachable_target_resets_the_client_with_an_error_line() {
     for target in [Refusing::new().addr().to_string(), "unix:/nonexistent/socket".to_string()] {
         let relay = sockit(&format!("relay 0 {target}")).serve();
         let client = socket2::Socket::from(crate::support::peer::connect(relay.addr()));
-        let connected = Instant::now();
         assert_eq!(read_to_end(&client), (Vec::new(), End::Reset), "{target}");
-        assert!(connected.elapsed() < Duration::from_secs(5), "{:?}", connected.elapsed());
         let run = relay.stop();
         run.exits(0).fails_at("connect");
     }

@@ -345,3 +345,12 @@ fn address_has_the_aliases_of_its_hosts_line() {
     let Some(run) = machine.run("resolve --verify 192.0.2.50") else { return };
     run.exits(0).prints("Validated hostname: hosted.test\n");
 }
+
+#[test]
+fn hosts_line_without_a_name_is_no_name() {
+    let machine = bare().nsswitch("hosts: files\n").etc("hosts", "192.0.2.50\n");
+    let Some(run) = machine.run("resolve 192.0.2.50") else { return };
+    run.exits(6).prints("").logs("the address has no name");
+    let Some(run) = machine.run("resolve --verify 192.0.2.50") else { return };
+    run.exits(0).prints("No host names available for 192.0.2.50; this may be normal.\n");
+}

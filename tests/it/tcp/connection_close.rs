@@ -410,7 +410,7 @@ fn linger_waits_for_slow_data_and_unread_input() {
 
     // More than the receive buffer of the peer holds, less than both buffers hold.
     let nonreader = peer(|mut stream| stream.wait_for_close());
-    let client = sockit("tcp-client --linger 200ms --timeout 1500ms").to(nonreader.addr());
+    let client = sockit("tcp-client --linger 200ms --timeout 3s").to(nonreader.addr());
     client.stdin(noise(150_000, 7)).run().exits(28).fails_at("receive");
 }
 
@@ -706,7 +706,7 @@ fn sigterm_lets_a_client_finish_its_stream() {
     let copy = folder.path().join("copy");
     let program = format!("--sh 'cat > {}'", copy.display());
     for service in ["--service discard", "--service echo", &program] {
-        let server = sockit("tcp-server --grace 20s").and(service).serve();
+        let server = sockit("tcp-server --grace 45s").and(service).serve();
         let mut client = connect(server.addr());
         for piece in 0..20 {
             client.send([b'x'; 10_000]);

@@ -69,7 +69,7 @@ fn every_exit_code_is_reached() {
             sockit("tcp-server --port 0 --allow @/no/such/file")
         }),
         row("the run takes too long", 28, "receive", || {
-            against("--timeout 1s", stays_open).stdin_open()
+            against("--timeout 3s", stays_open).stdin_open()
         }),
         row("no data", 28, "receive", || against("--idle-timeout 200ms", stays_open).stdin_open()),
         row("no client connects", 28, "listen", || {

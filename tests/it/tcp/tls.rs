@@ -267,6 +267,18 @@ fn stream_truncated_without_close_notify_exits_18() {
     run.exits(18).fails_at("receive").logs("close_notify");
 }
 
+#[test]
+fn peer_that_closes_during_the_handshake_ended_the_connection() {
+    for begin in ["", "\u{16}\u{3}\u{1}"] {
+        let server = sockit("tcp-server --service echo --tls --json").serve();
+        let mut client = peer::connect(server.addr());
+        client.send(begin);
+        client.shutdown(Shutdown::Write).expect("a connection");
+        server.wait_for_log("\"ended_by\":\"peer\"");
+        server.wait_for_log("ended the connection during the handshake");
+    }
+}
+
 /// Clients whose handshake fails: no data, plain text, and a reset.
 fn scan(server: &Daemon) {
     drop(peer::connect(server.addr()));

@@ -151,6 +151,15 @@ fn accepting_proxy() -> peer::Peer<Vec<u8>> {
 }
 
 #[test]
+fn internationalized_name_reaches_the_proxy_in_ascii() {
+    let proxy = accepting_proxy();
+    let url = format!("socks5h://{}", proxy.addr());
+    let client = through(&url).arg("bücher.example").arg("7").stdin("late");
+    client.run().exits(0).prints("early late");
+    assert_eq!(proxy.outcome(), b"xn--bcher-kva.example\0\x07");
+}
+
+#[test]
 fn all_proxy_is_not_used_for_local_targets() {
     let proxy = accepting_proxy();
     let url = format!("socks5h://{}", proxy.addr());

@@ -264,7 +264,7 @@ fn source_flag_sets_address_and_port() {
 #[test]
 fn timeout_exits_28_with_its_phase() {
     let silent = peer::does_nothing();
-    let run = sockit("tcp-client --timeout 300ms").to(silent.addr()).stdin_open().run();
+    let run = sockit("tcp-client --timeout 2s").to(silent.addr()).stdin_open().run();
     run.exits(28).fails_at("receive");
 }
 

@@ -58,7 +58,7 @@ fn missing_reply_exits_0() {
 #[test]
 fn send_only_exits_without_waiting_for_a_reply() {
     let silent = udp_socket();
-    let lines = sockit("udp-client --send-only --timeout 900ms").to(local_addr(&silent));
+    let lines = sockit("udp-client --send-only --timeout 5s").to(local_addr(&silent));
     lines.stdin("a\nb\n").run().exits(0).prints("").logs_nothing();
     assert_eq!([receive(&silent).0, receive(&silent).0], [b"a", b"b"]);
     let server = sockit("udp-echo").serve();
@@ -229,7 +229,7 @@ fn signal_exits_130_and_timeout_exits_28() {
     client.wait_for_log("Sent 1 bytes");
     client.signal(libc::SIGINT);
     client.wait().exits(130);
-    let late = sockit("udp-client --wait 0 --timeout 100ms --send x").to(local_addr(&silent)).run();
+    let late = sockit("udp-client --wait 0 --timeout 2s --send x").to(local_addr(&silent)).run();
     late.exits(28).fails_at("receive");
 }
 
@@ -280,8 +280,8 @@ fn number(ping: &[u8]) -> u32 {
 }
 
 /// Forwards datagrams to `server` and its replies back, with losses towards the server: each tenth
-/// is dropped (100 of 1,000), each fiftieth duplicated (20), each twentieth swapped with the next
-/// (50 pairs).
+/// is dropped (20 of 200), each fiftieth duplicated (4), each twentieth swapped with the next (10
+/// pairs).
 fn relay(server: SocketAddr) -> SocketAddr {
     let (front, back) = (udp_socket(), udp_socket());
     back.connect(server).unwrap();
@@ -326,11 +326,12 @@ fn impair(front: &UdpSocket, back: &UdpSocket, client: &Mutex<Option<SocketAddr>
 fn ping_over_a_lossy_relay_counts_exactly() {
     let server = sockit("udp-echo --max-rate 0").serve();
     let relayed = relay(server.addr());
-    let run = sockit("udp-client --count 1000 --interval 1ms --json").to(relayed).run();
+    // As many as fit in a socket's buffer while a loaded machine runs neither the relay nor the server.
+    let run = sockit("udp-client --count 200 --interval 1ms --wait 3s --json").to(relayed).run();
     run.exits(0);
     let found: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
     for (field, value) in
-        [("sent", 1000), ("received", 900), ("lost", 100), ("duplicates", 20), ("reordered", 50)]
+        [("sent", 200), ("received", 180), ("lost", 20), ("duplicates", 4), ("reordered", 10)]
     {
         assert_eq!(found[field], value, "{field}: {found}");
     }

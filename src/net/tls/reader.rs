@@ -1,0 +1,116 @@
+//! The half of a TLS stream that decrypts.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use rustls::Error;
+
+use super::records::RecordBuffer;
+use super::session::{Session, send_some};
+use super::{OnTruncation, describe, error_text};
+use crate::error::{ExitCode, LayerError, Phase};
+use crate::net::stream::Reader;
+
+/// Plain text that is returned by one read: it is still in the cache when it is written.
+const READ_CHUNK: usize = 64 << 10;
+
+/// The half that decrypts.
+pub(super) struct TlsReader {
+    pub session: Arc<Session>,
+    pub inner: Box<dyn Reader>,
+    pub records: RecordBuffer,
+    pub on_truncation: OnTruncation,
+    /// The error after the last plain text, for the next read.
+    pub pending_error: Option<io::Error>,
+}
+
+impl Read for TlsReader {
+    fn read(&mut self, plain: &mut [u8]) -> io::Result<usize> {
+        let len = plain.len().min(READ_CHUNK);
+        let plain = &mut plain[..len];
+        if plain.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if let Some(n) = self.decrypt(plain)? {
+                return Ok(n);
+            }
+            let n = self.inner.read(self.records.next_space())?;
+            if n == 0 {
+                return self.check_end().map(|()| 0);
+            }
+            self.records.filled(n);
+        }
+    }
+}
+
+impl TlsReader {
+    /// Returns how many bytes of plain text the received records have, 0 for close_notify; `None` when
+    /// more records are needed.
+    fn decrypt(&mut self, plain: &mut [u8]) -> io::Result<Option<usize>> {
+        let mut connection = self.session.lock();
+        let mut filled = 0;
+        loop {
+            match connection.reader().read(&mut plain[filled..]) {
+                Ok(0) => return Ok(Some(filled)),
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+            if filled == plain.len() || self.records.unread().is_empty() {
+                break;
+            }
+            let fed = self.records.feed(&mut connection);
+            // An alert or a key update is sent if the kernel has room for it. A peer that no longer
+            // reads is the writer's error: reading continues.
+            let _ = send_some(&mut connection, self.session.handle.socket());
+            if let Err(error) = fed {
+                // What was decrypted before the error is delivered first.
+                self.pending_error = Some(protocol_error(&error));
+                break;
+            }
+        }
+        match self.pending_error.take_if(|_| filled == 0) {
+            Some(error) => Err(error),
+            None => Ok((filled > 0).then_some(filled)),
+        }
+    }
+
+    /// Checks an end of stream without close_notify: closed locally, truncated, or malformed if it
+    /// is inside a record.
+    fn check_end(&self) -> io::Result<()> {
+        let handle = &self.session.handle;
+        if handle.closed_locally() {
+            return Ok(());
+        }
+        if !self.records.is_complete() {
+            let why = "the peer ended inside a TLS record, without close_notify".to_string();
+            let inner =
+                LayerError { phase: Phase::Receive, code: ExitCode::Partial, why, hint: None };
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, inner));
+        }
+        if self.on_truncation == OnTruncation::Fail {
+            handle.note_truncation();
+        }
+        Ok(())
+    }
+}
+
+impl Reader for TlsReader {
+    fn is_ready(&self) -> bool {
+        let has_plaintext = || {
+            let state = self.session.lock().process_new_packets();
+            state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+        };
+        !self.records.unread().is_empty() || has_plaintext() || self.inner.is_ready()
+    }
+}
+
+fn protocol_error(error: &Error) -> io::Error {
+    let why = match error {
+        Error::AlertReceived(alert) => describe::alert_message(*alert),
+        other => error_text::of(other),
+    };
+    let inner = LayerError { phase: Phase::Tls, code: ExitCode::Tls, why, hint: None };
+    io::Error::new(io::ErrorKind::InvalidData, inner)
+}
