@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep, TcpHeader};
+use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, UdpHeader, ip_number};
 
 use crate::net::address::Address;
 use crate::relay::direction::Direction;
@@ -36,19 +36,23 @@ impl PacketEndpoints {
     pub fn segment(&self, direction: Direction, mut header: TcpHeader, payload: &[u8]) -> Vec<u8> {
         let (from, to) = self.ends(direction);
         (header.source_port, header.destination_port) = (from.port(), to.port());
-        let mut packet = Vec::new();
-        // A segment is short enough for the length fields of its headers.
-        let _ = ip_packet(from, to).tcp_header(header).write(&mut packet, payload);
-        packet
+        let addresses = IpAddresses::new(from, to);
+        // The payload is short enough for a checksum and for the lengths of the headers.
+        header.checksum = addresses.tcp_checksum(&header, payload);
+        let length = header.header_len() + payload.len();
+        [&addresses.header(ip_number::TCP, length), &header.to_bytes()[..], payload].concat()
     }
 
     /// A UDP datagram in `direction`.
     pub fn datagram(&self, direction: Direction, payload: &[u8]) -> Vec<u8> {
         let (from, to) = self.ends(direction);
-        let mut packet = Vec::new();
-        // No payload that was received is too long for the length fields of its headers.
-        let _ = ip_packet(from, to).udp(from.port(), to.port()).write(&mut packet, payload);
-        packet
+        let addresses = IpAddresses::new(from, to);
+        let length = UdpHeader::LEN + payload.len();
+        let (source_port, destination_port) = (from.port(), to.port());
+        let mut header =
+            UdpHeader { source_port, destination_port, length: length as u16, checksum: 0 };
+        header.checksum = addresses.udp_checksum(&header, payload);
+        [&addresses.header(ip_number::UDP, length), &header.to_bytes()[..], payload].concat()
     }
 
     /// Source and destination.
@@ -60,11 +64,63 @@ impl PacketEndpoints {
     }
 }
 
-/// The IP header of a packet: IPv6 if one end is, with the other one mapped.
-fn ip_packet(from: SocketAddr, to: SocketAddr) -> PacketBuilderStep<IpHeaders> {
-    match (from.ip(), to.ip()) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => PacketBuilder::ipv4(from.octets(), to.octets(), HOPS),
-        (from, to) => PacketBuilder::ipv6(v6_octets(from), v6_octets(to), HOPS),
+/// Source and destination of a packet: IPv6 if one of them is, with the other one mapped.
+enum IpAddresses {
+    V4([u8; 4], [u8; 4]),
+    V6([u8; 16], [u8; 16]),
+}
+
+impl IpAddresses {
+    fn new(from: SocketAddr, to: SocketAddr) -> IpAddresses {
+        match (from.ip(), to.ip()) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => IpAddresses::V4(from.octets(), to.octets()),
+            (from, to) => IpAddresses::V6(v6_octets(from), v6_octets(to)),
+        }
+    }
+
+    /// The IP header of a packet with `length` bytes after it.
+    fn header(&self, protocol: IpNumber, length: usize) -> Vec<u8> {
+        match *self {
+            IpAddresses::V4(source, destination) => {
+                let mut header = Ipv4Header {
+                    total_len: (Ipv4Header::MIN_LEN + length) as u16,
+                    time_to_live: HOPS,
+                    protocol,
+                    source,
+                    destination,
+                    ..Ipv4Header::default()
+                };
+                header.header_checksum = header.calc_header_checksum();
+                header.to_bytes().to_vec()
+            }
+            IpAddresses::V6(source, destination) => {
+                let header = Ipv6Header {
+                    payload_length: length as u16,
+                    next_header: protocol,
+                    hop_limit: HOPS,
+                    source,
+                    destination,
+                    ..Ipv6Header::default()
+                };
+                header.to_bytes().to_vec()
+            }
+        }
+    }
+
+    fn tcp_checksum(&self, header: &TcpHeader, payload: &[u8]) -> u16 {
+        let checksum = match *self {
+            IpAddresses::V4(from, to) => header.calc_checksum_ipv4_raw(from, to, payload),
+            IpAddresses::V6(from, to) => header.calc_checksum_ipv6_raw(from, to, payload),
+        };
+        checksum.unwrap_or_default()
+    }
+
+    fn udp_checksum(&self, header: &UdpHeader, payload: &[u8]) -> u16 {
+        let checksum = match *self {
+            IpAddresses::V4(from, to) => header.calc_checksum_ipv4_raw(from, to, payload),
+            IpAddresses::V6(from, to) => header.calc_checksum_ipv6_raw(from, to, payload),
+        };
+        checksum.unwrap_or_default()
     }
 }
 
