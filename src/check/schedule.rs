@@ -98,17 +98,10 @@ impl<D> Schedule<D> {
         let slot = &mut self.slots[target];
         let attempt = slot.attempts;
         slot.addresses = Some(destinations.iter().map(|_| None).collect());
-        let parts = destinations.into_iter().enumerate();
-        let mut parts = parts.map(|(position, destination)| AttemptPart {
-            target,
-            destination,
-            attempt,
-            position,
-        });
-        let first = parts.next();
-        let others: Vec<_> = parts.collect();
-        others.into_iter().rev().for_each(|part| self.parts.push_front(part));
-        first
+        for (position, destination) in destinations.into_iter().enumerate().rev() {
+            self.parts.push_front(AttemptPart { target, destination, attempt, position });
+        }
+        self.parts.pop_front()
     }
 
     /// Records the verdict of a part. It has no effect once the attempt has its own.

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
 use super::fault::FaultPlan;
-use super::flow::FlowOptions;
+use super::flow_options::FlowOptions;
 use super::flow_starter::FlowStarter;
 use super::flow_table::FlowTable;
 use super::record::Recorder;

@@ -4,45 +4,25 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
 use super::direction::Direction;
 use super::due_queue::DueQueue;
-use super::fault::FaultPlan;
+use super::flow_options::FlowOptions;
 use super::flow_queue::FlowQueue;
-use super::record::{RecordedFlow, Recorder};
-use crate::datagram::{DatagramSender, MAX_UDP_PAYLOAD, RecvMeta, Transmit};
+use super::record::RecordedFlow;
+use crate::datagram::{MAX_UDP_PAYLOAD, RecvMeta, Transmit};
 use crate::error::{Failure, Phase};
 use crate::net::address::Address;
-use crate::net::dial::Dialer;
 use crate::net::stream::EndedBy;
-use crate::report::context::Context;
 use crate::report::event::Relayed;
 use crate::shutdown::{WaitOutcome, earliest};
 
 /// Replies that are relayed before the client's next datagrams are.
 const MAX_REPLIES: usize = 64;
-
-/// What all flows of a run share.
-pub struct FlowOptions {
-    /// The target, and how to reach it.
-    pub dialer: Dialer,
-    /// A flow without a datagram in either direction for this long ends.
-    pub idle_timeout: Option<Duration>,
-    /// Events, and the end of the run.
-    pub context: Context,
-    /// What is put on the datagrams on purpose.
-    pub faults: FaultPlan,
-    /// Where the datagrams are recorded.
-    pub recorder: Option<Recorder>,
-    /// Sends to clients.
-    pub replies: Arc<DatagramSender>,
-    /// The address on which clients reach the relay.
-    pub local: Address,
-}
 
 /// A flow, on a thread of its own.
 pub struct Flow {

@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use super::flow::{Flow, FlowOptions};
+use super::flow::Flow;
+use super::flow_options::FlowOptions;
 use super::flow_queue::FlowQueue;
 use super::flow_table::{FlowRemoval, FlowTable};
 use super::flow_thread;

@@ -8,6 +8,7 @@ use rustix::event::PollFd;
 
 use super::direction::Direction;
 use super::peer_socket::PeerSocket;
+use super::progress::{Interruption, Progress};
 use super::stop_reason::StopReason;
 use crate::error::Failure;
 use crate::net::stream::EndedBy;
@@ -33,33 +34,6 @@ pub struct SessionState {
     idle_timeout: Option<Duration>,
     progress: Mutex<Progress>,
     changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Progress {
-    /// What ended the first direction that has ended.
-    first_end: Option<EndedBy>,
-    /// Why both connections were reset.
-    interruption: Option<Interruption>,
-    to_target: DirectionProgress,
-    to_client: DirectionProgress,
-}
-
-#[derive(Debug, Default)]
-struct DirectionProgress {
-    /// Whether its source has ended its stream, or a fault has ended it.
-    has_ended: bool,
-    /// Whether its thread has ended.
-    is_finished: bool,
-}
-
-/// Why both connections of a session were reset.
-#[derive(Debug)]
-pub enum Interruption {
-    /// A peer, a time limit or a signal.
-    Failure(Failure),
-    /// A fault of the relay.
-    Fault,
 }
 
 impl SessionState {
@@ -212,14 +186,5 @@ impl SessionState {
 
     fn lock(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Progress {
-    fn of(&mut self, direction: Direction) -> &mut DirectionProgress {
-        match direction {
-            Direction::ToTarget => &mut self.to_target,
-            Direction::ToClient => &mut self.to_client,
-        }
     }
 }
