@@ -46,8 +46,7 @@ pub struct Shutdown(Arc<Inner>);
 struct Inner {
     /// 0, or the index of a reason in [`REASONS`] and 1.
     reason: AtomicUsize,
-    wake_rx: OwnedFd,
-    wake_tx: OwnedFd,
+    wake: WakePipe,
     deadline: Option<Instant>,
 }
 
@@ -64,9 +63,8 @@ impl Shutdown {
     ///
     /// Fails when no pipe can be created (descriptors exhausted).
     pub fn new(deadline: Option<Instant>) -> io::Result<Shutdown> {
-        let WakePipe { rx: wake_rx, tx: wake_tx } = wake_pipe()?;
-        let reason = AtomicUsize::new(0);
-        Ok(Shutdown(Arc::new(Inner { reason, wake_rx, wake_tx, deadline })))
+        let (reason, wake) = (AtomicUsize::new(0), wake_pipe()?);
+        Ok(Shutdown(Arc::new(Inner { reason, wake, deadline })))
     }
 
     /// Ends the run; the first reason stays. Async-signal-safe (signal-safety(7)).
@@ -74,7 +72,7 @@ impl Shutdown {
         let number = reason as usize + 1;
         let first = self.0.reason.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
         if first.is_ok() {
-            wake(&self.0.wake_tx);
+            wake(&self.0.wake.tx);
         }
     }
 
@@ -94,7 +92,7 @@ impl Shutdown {
 
     /// A descriptor that becomes readable once triggered (not when the deadline passes).
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.0.wake_rx.as_fd()
+        self.0.wake.rx.as_fd()
     }
 
     /// Waits until `fd` is ready for `events`, `deadline` passes or the run is to end.
@@ -169,6 +167,17 @@ pub fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Resu
     }
 }
 
+/// As [`poll_until`], for one descriptor; returns what it is ready for, which is nothing at `deadline`.
+pub fn poll_fd(
+    fd: impl AsFd,
+    events: PollFlags,
+    deadline: Option<Instant>,
+) -> io::Result<PollFlags> {
+    let mut fds = [PollFd::new(&fd, events)];
+    poll_until(&mut fds, deadline)?;
+    Ok(fds[0].revents())
+}
+
 /// A pipe that wakes a thread from poll(2).
 #[derive(Debug)]
 pub struct WakePipe {
@@ -189,11 +198,7 @@ pub fn wake_pipe() -> io::Result<WakePipe> {
 /// Makes the other end of a wake pipe readable. A failed write is retried a few times: a full pipe
 /// is readable already, but after any other error the waiting thread has nothing else to wake it.
 pub fn wake(wake_tx: impl AsFd) {
-    for _ in 0..MAX_WAKE_WRITES {
-        if rustix::io::write(&wake_tx, b"!").is_ok() {
-            return;
-        }
-    }
+    let _ = (0..MAX_WAKE_WRITES).any(|_| rustix::io::write(&wake_tx, b"!").is_ok());
 }
 
 /// Empties the first end of a wake pipe.

@@ -1,6 +1,7 @@
 //! The code under fuzzing, separate from the fuzzer, so that the ordinary tests can run it too.
 
-use sockit::http::{ErrorKind, Leniency, ParserEvent, ParserOptions, ResponseParser, StreamEnd};
+use sockit::error::ExitCode;
+use sockit::http::{Leniency, ParserEvent, ParserOptions, ResponseParser, StreamEnd};
 
 /// Parses `bytes` as a response, once complete and once split, and compares the results.
 ///
@@ -14,7 +15,7 @@ pub fn answer(bytes: &[u8]) {
     let (other_result, other_body) = read(*choice, &pieces);
     // How much is delivered before an error in a coding depends on how much input the decoder had,
     // and with it the first error of an inner coding.
-    let broken = [&result, &other_result].contains(&&Err(ErrorKind::Coding));
+    let broken = [&result, &other_result].contains(&&Err(ExitCode::Coding));
     let common = if broken {
         assert!(result.is_err() && other_result.is_err(), "{result:?}, {other_result:?}");
         body.len().min(other_body.len())
@@ -39,7 +40,7 @@ fn options(choice: u8) -> ParserOptions {
 }
 
 /// The result and the body.
-type Outcome = (Result<(), ErrorKind>, Vec<u8>);
+type Outcome = (Result<(), ExitCode>, Vec<u8>);
 
 fn read(choice: u8, pieces: &[&[u8]]) -> Outcome {
     let mut parser = ResponseParser::new(options(choice));
@@ -60,14 +61,14 @@ fn events(
     parser: &mut ResponseParser,
     piece: &mut &[u8],
     body: &mut Vec<u8>,
-) -> Option<Result<(), ErrorKind>> {
+) -> Option<Result<(), ExitCode>> {
     loop {
         match parser.next(piece) {
             Ok(ParserEvent::NeedInput) => return None,
             Ok(ParserEvent::Done) => return Some(Ok(())),
             Ok(ParserEvent::Body(bytes)) => body.extend_from_slice(bytes),
-            Ok(ParserEvent::Interim(_) | ParserEvent::Head | ParserEvent::Note(_)) => {}
-            Err(error) => return Some(Err(error.kind)),
+            Ok(ParserEvent::Interim(_) | ParserEvent::Head(_) | ParserEvent::Note(_)) => {}
+            Err(error) => return Some(Err(error.code)),
         }
         assert!(body.len() < 80 << 20, "the decoded size is not limited");
     }

@@ -8,7 +8,7 @@ use crate::error::{Failure, Phase};
 use crate::net::endpoint::Endpoint;
 use crate::net::unix::UnixAddress;
 use crate::resolver;
-use crate::resolver::getaddrinfo;
+use crate::resolver::host_name;
 
 /// The maximum number of targets of a run: as many as a host has ports.
 pub const MAX_TARGETS: usize = 65_536;
@@ -114,7 +114,7 @@ fn parse(word: &OsStr) -> Result<Vec<CheckTarget>, Failure> {
         None => (Protocol::Tcp, text),
     };
     let endpoint = Endpoint::parse(rest).map_err(with_forms)?;
-    getaddrinfo::to_ascii(getaddrinfo::check_name(&endpoint.host)?)?;
+    host_name::to_ascii(host_name::check_name(&endpoint.host)?)?;
     let host: Arc<str> = endpoint.host.into();
     let ports = parse_ports(&endpoint.port, protocol)?;
     Ok(ports

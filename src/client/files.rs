@@ -17,7 +17,9 @@ use crate::net::stream::Writer;
 use crate::process::output_file;
 use crate::report::Report;
 use crate::report::hexdump::HexDump;
+use crate::transfer::TransferOptions;
 use crate::transfer::tap::Taps;
+use crate::transfer::throttle::Throttle;
 
 /// The local files of a session, and the standard streams that are used without them.
 pub struct Files {
@@ -57,34 +59,37 @@ impl Files {
         }
     }
 
-    /// The taps of the hex dump.
-    pub fn taps(&mut self) -> Taps {
-        self.hex.take().map(Taps::new).unwrap_or_default()
+    /// What happens to sent and to received bytes: `--rate`, and the taps of the hex dump.
+    pub fn transfers(&mut self, rate: Option<u64>) -> [TransferOptions; 2] {
+        let Taps { sent, received } = self.hex.take().map(Taps::new).unwrap_or_default();
+        [sent, received].map(|tap| {
+            let pace = rate.map(Throttle::new);
+            TransferOptions { pace, tap, ..TransferOptions::default() }
+        })
     }
 }
 
+/// `--input`, or a duplicated descriptor of stdin with `--offset` or `--count`.
 fn open_input(options: &SessionOptions, stdin: BorrowedFd<'_>) -> Result<Option<File>, Failure> {
-    match (&options.input, options.offset, options.count) {
-        (Some(path), offset, _) => open_at(path, offset).map(Some),
-        (None, None, None) => Ok(None),
-        (None, offset, _) => stdin_slice(stdin, offset).map(Some),
-    }
+    let (phase, name) = match &options.input {
+        Some(path) => (Phase::File, path.display().to_string()),
+        None if options.offset.or(options.count).is_none() => return Ok(None),
+        None => (Phase::Stdin, "-".to_string()),
+    };
+    let file = match &options.input {
+        Some(path) => open_file(path),
+        None => stdin.try_clone_to_owned().map(File::from),
+    };
+    let file = file.and_then(|file| skip(file, options.offset));
+    file.map(Some).map_err(|e| Failure::new(phase, name, e))
 }
 
-fn open_at(path: &Path, offset: Option<u64>) -> Result<File, Failure> {
-    let failed = |e| Failure::new(Phase::File, path.display(), e);
-    let file = File::open(path).map_err(failed)?;
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
     if file.metadata().is_ok_and(|meta| meta.is_dir()) {
-        return Err(failed(ErrorKind::IsADirectory.into()));
+        return Err(ErrorKind::IsADirectory.into());
     }
-    skip(file, offset).map_err(failed)
-}
-
-/// `--input -` with `--offset` or `--count`: a duplicated descriptor of stdin.
-fn stdin_slice(stdin: BorrowedFd<'_>, offset: Option<u64>) -> Result<File, Failure> {
-    let failed = |e| Failure::new(Phase::Stdin, "-", e);
-    let stdin = stdin.try_clone_to_owned().map_err(failed)?;
-    skip(File::from(stdin), offset).map_err(failed)
+    Ok(file)
 }
 
 fn skip(mut file: File, offset: Option<u64>) -> io::Result<File> {

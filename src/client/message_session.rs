@@ -14,9 +14,8 @@ use crate::net::stdout;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Stream, Writer};
 use crate::report::context::Context;
 use crate::shutdown::ShutdownReason;
+use crate::transfer::TransferOptions;
 use crate::transfer::crlf::Crlf;
-use crate::transfer::tap::Tap;
-use crate::transfer::throttle::Throttle;
 
 /// A session of messages and replies.
 pub struct MessageSession<'a> {
@@ -32,14 +31,8 @@ pub struct MessageSession<'a> {
     pub output: OutputSink,
     /// The sending half of the connection.
     pub writer: Box<dyn Writer>,
-    /// Observes sent bytes.
-    pub tap: Option<Tap>,
-    /// Changes sent bytes.
-    pub filter: Option<Crlf>,
-    /// Limits the rate of sent bytes.
-    pub throttle: Option<Throttle>,
-    /// Bytes written so far.
-    pub sent: u64,
+    /// What happens to sent bytes.
+    pub up: TransferOptions,
     /// What was received and is not processed yet.
     pub reads: Receiver<ReadResult>,
     /// Bytes taken out of it so far.
@@ -65,9 +58,8 @@ impl<'a> MessageSession<'a> {
         context: &'a Context,
     ) -> Result<MessageSession<'a>, Failure> {
         let Stream { reader, writer, handle, info } = stream;
-        let taps = files.taps();
-        let throttle = || options.rate.map(Throttle::new);
-        let thread = ReaderThread { reader, tap: taps.received, throttle: throttle() };
+        let [up, down] = files.transfers(options.rate);
+        let thread = ReaderThread { reader, options: down };
         let reads = thread.start().map_err(|e| Failure::local_resource(&info.peer, e))?;
         Ok(MessageSession {
             options,
@@ -76,10 +68,7 @@ impl<'a> MessageSession<'a> {
             info,
             output: OutputSink::new(options, &mut files),
             writer,
-            tap: taps.sent,
-            filter: options.duplex.crlf.then(Crlf::default),
-            throttle: throttle(),
-            sent: 0,
+            up: TransferOptions { filter: options.duplex.crlf.then(Crlf::default), ..up },
             reads,
             received: 0,
             at_eof: false,
@@ -130,7 +119,7 @@ impl<'a> MessageSession<'a> {
             Err(failure) if stdout::is_broken_pipe(&failure) => Ok(ExitCode::Done),
             outcome => outcome,
         };
-        let (bytes_in, bytes_out) = (self.received, self.sent);
+        let (bytes_in, bytes_out) = (self.received, self.up.meter.total());
         SessionResult { bytes_in, bytes_out, by, outcome, sparkline: None }
     }
 

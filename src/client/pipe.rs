@@ -13,11 +13,10 @@ use crate::report::context::Context;
 use crate::report::event::{Event, Side};
 use crate::report::progress::Progress;
 use crate::report::sparkline::RateHistory;
+use crate::transfer::Meter;
 use crate::transfer::duplex::{
     Duplex, DuplexObserver, Input, LocalEnd, LocalFile, NO_END_OF_INPUT, OnLocalEof,
 };
-use crate::transfer::throttle::Throttle;
-use crate::transfer::{Meter, TransferOptions};
 
 /// Copies in both directions until both have ended, or one has failed.
 pub fn run(
@@ -26,10 +25,7 @@ pub fn run(
     mut files: Files,
     context: &Context,
 ) -> SessionResult {
-    let taps = files.taps();
-    let pace = || options.rate.map(Throttle::new);
-    let up = TransferOptions { pace: pace(), tap: taps.sent, ..Default::default() };
-    let down = TransferOptions { pace: pace(), tap: taps.received, ..Default::default() };
+    let [up, down] = files.transfers(options.rate);
     let meters = [up.meter.clone(), down.meter.clone()];
     let observer = Observer::new(options, &files, &context.report, meters);
     let local = local_end(options, files);

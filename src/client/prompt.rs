@@ -1,9 +1,10 @@
 //! A session at a prompt: one message per line, replies are printed above it as they arrive.
 
+use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 use super::message_session::MessageSession;
-use super::prompt_input::{InputEvent, PromptInput};
+use super::prompt_input::PromptInput;
 use super::receiver::RecvOutcome;
 use super::result::SessionResult;
 use crate::error::{ExitCode, Failure};
@@ -66,12 +67,10 @@ impl<'a> PromptSession<'a> {
                 RecvOutcome::TimedOut => {}
             }
             match self.input.next() {
-                Some(InputEvent::Message(text)) if text.is_empty() && self.ends_at_empty_line() => {
-                    return self.finish();
-                }
-                Some(InputEvent::Message(text)) => self.send_line(text)?,
-                Some(InputEvent::Eof) => return self.finish(),
-                None => {}
+                Ok(text) if text.is_empty() && self.ends_at_empty_line() => return self.finish(),
+                Ok(text) => self.send_line(text)?,
+                Err(TryRecvError::Disconnected) => return self.finish(),
+                Err(TryRecvError::Empty) => {}
             }
         }
     }

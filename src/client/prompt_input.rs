@@ -18,18 +18,11 @@ use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdio::{FdStream, StdStreams};
 use crate::report::Report;
 
-/// A message, or the end of the input.
-pub enum InputEvent {
-    /// A message, without its line end.
-    Message(Vec<u8>),
-    /// ^D, or the end of stdin.
-    Eof,
-}
-
 /// The input of a prompt.
 pub struct PromptInput {
     stdin: BorrowedFd<'static>,
-    events: Receiver<InputEvent>,
+    /// Messages without their line ends, until ^D or the end of stdin.
+    messages: Receiver<Vec<u8>>,
     /// Lets the thread read the next line.
     permits: SyncSender<()>,
     /// The prompt on the terminal.
@@ -46,7 +39,7 @@ impl PromptInput {
         output: &OutputSink,
         report: &Report,
     ) -> Result<PromptInput, Failure> {
-        let (sender, events) = sync_channel(1);
+        let (sender, messages) = sync_channel(1);
         let (permits, next_permit) = sync_channel(1);
         let stdin = std.stdin;
         let thread = InputThread { stdin, sender, next_permit };
@@ -60,16 +53,14 @@ impl PromptInput {
         let spawned =
             thread::Builder::new().name("input".into()).spawn(move || thread.run(&shared));
         spawned.map_err(|e| Failure::new(Phase::Stdin, "-", e).with_code(ExitCode::Negative))?;
-        Ok(PromptInput { stdin, events, permits, prompt, report: report.clone() })
+        Ok(PromptInput { stdin, messages, permits, prompt, report: report.clone() })
     }
 
-    /// The next message or the end of the input, if it is there.
-    pub fn next(&self) -> Option<InputEvent> {
-        match self.events.try_recv() {
-            Ok(event) => Some(event),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(InputEvent::Eof),
-        }
+    /// The next message, without its line end, if it is there.
+    ///
+    /// Fails with `Disconnected` at the end of the input.
+    pub fn next(&self) -> Result<Vec<u8>, TryRecvError> {
+        self.messages.try_recv()
     }
 
     /// Prompts for the next message, once the last one is sent.
@@ -101,7 +92,7 @@ impl Drop for PromptInput {
 /// The thread that reads.
 struct InputThread {
     stdin: BorrowedFd<'static>,
-    sender: SyncSender<InputEvent>,
+    sender: SyncSender<Vec<u8>>,
     next_permit: Receiver<()>,
 }
 
@@ -113,12 +104,11 @@ impl InputThread {
         } else {
             self.read_lines();
         }
-        let _ = self.sender.send(InputEvent::Eof);
     }
 
     /// Passes a message on and waits for the permit for the next; `false` at the end of the session.
     fn send(&self, message: Vec<u8>) -> bool {
-        self.sender.send(InputEvent::Message(message)).is_ok() && self.next_permit.recv().is_ok()
+        self.sender.send(message).is_ok() && self.next_permit.recv().is_ok()
     }
 
     fn read_lines(&self) {
@@ -162,7 +152,7 @@ fn prompt(std: StdStreams, output: &OutputSink, report: &Report) -> Prompt {
     let term = std::env::var("TERM").unwrap_or_default();
     #[cfg(feature = "prompt")]
     if let Some(raw_mode) = RawMode::open(std, &term) {
-        return Prompt::edited(std.stderr, place, raw_mode);
+        return Prompt::plain(std.stderr, place).with_editor(raw_mode);
     }
     // stderr contains nothing but JSON Lines under `--json`.
     let place = if report.is_json() { PromptPlace::Hidden } else { place };

@@ -7,8 +7,7 @@ use std::thread;
 
 use crate::net::stream::Reader;
 use crate::net::tls_alert;
-use crate::transfer::tap::Tap;
-use crate::transfer::throttle::Throttle;
+use crate::transfer::TransferOptions;
 
 /// Reads that may be queued; then the thread stops reading, and TCP slows the peer down.
 const MAX_QUEUED: usize = 16;
@@ -22,10 +21,8 @@ pub type ReadResult = io::Result<Vec<u8>>;
 pub struct ReaderThread {
     /// The receiving half of the connection.
     pub reader: Box<dyn Reader>,
-    /// Sees the bytes as they arrive.
-    pub tap: Option<Tap>,
-    /// Limits the rate.
-    pub throttle: Option<Throttle>,
+    /// What happens to received bytes.
+    pub options: TransferOptions,
 }
 
 impl ReaderThread {
@@ -38,8 +35,7 @@ impl ReaderThread {
     }
 
     fn run(mut self, sender: &SyncSender<ReadResult>) {
-        let max_read = self.throttle.as_ref().map_or(MAX_READ, |t| t.chunk_size().min(MAX_READ));
-        let mut buffer = vec![0; max_read];
+        let mut buffer = vec![0; self.options.chunk_size(MAX_READ)];
         // Whether all that came, in one read, is a TLS alert.
         let mut is_alert = None;
         loop {
@@ -48,7 +44,7 @@ impl ReaderThread {
                 Ok(0) => Ok(Vec::new()),
                 Ok(n) => {
                     is_alert = Some(is_alert.is_none() && tls_alert::is_alert(&buffer[..n]));
-                    self.process(&buffer[..n]);
+                    self.options.begin(&buffer[..n]);
                     Ok(buffer[..n].to_vec())
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
@@ -58,15 +54,6 @@ impl ReaderThread {
             if sender.send(read).is_err() || is_last {
                 return;
             }
-        }
-    }
-
-    fn process(&mut self, bytes: &[u8]) {
-        if let Some(throttle) = &mut self.throttle {
-            throttle.wait_for(bytes.len());
-        }
-        if let Some(tap) = &mut self.tap {
-            tap.on_bytes(bytes);
         }
     }
 }

@@ -11,7 +11,6 @@ use super::result::CONN;
 use crate::error::{Failure, Phase};
 use crate::report::event::{Event, Side};
 use crate::shutdown::WaitOutcome;
-use crate::transfer::throttle::Throttle;
 
 /// Bytes of the largest write while earlier bytes are not acknowledged.
 const MAX_WRITE: usize = 4 << 10;
@@ -24,17 +23,10 @@ impl MessageSession<'_> {
     /// Fails at [`Phase::Send`]: 18 when the peer closed or bytes had been sent or received, else
     /// 55; and with 28, 130 or 143 on shutdown.
     pub fn send(&mut self, message: &[u8]) -> Result<(), Failure> {
-        let changed = self.filter.as_mut().map(|filter| filter.apply(message));
+        let changed = self.up.filter.as_mut().map(|filter| filter.apply(message));
         let message = changed.as_deref().unwrap_or(message);
-        let max_chunk = self.throttle.as_ref().map_or(usize::MAX, Throttle::chunk_size);
-        for chunk in message.chunks(max_chunk) {
-            if let Some(throttle) = &mut self.throttle {
-                throttle.wait_for(chunk.len());
-            }
-            // Before the write, or the dump could have a fast reply first.
-            if let Some(tap) = &mut self.tap {
-                tap.on_bytes(chunk);
-            }
+        for chunk in message.chunks(self.up.chunk_size(usize::MAX)) {
+            self.up.begin(chunk);
             self.write_chunk(chunk)?;
         }
         self.writer.flush().map_err(|e| self.send_error(e))?;
@@ -48,7 +40,7 @@ impl MessageSession<'_> {
             match self.writer.write(&bytes[..self.write_budget().min(bytes.len())]) {
                 Ok(0) => return Err(self.send_error(ErrorKind::WriteZero.into())),
                 Ok(n) => {
-                    self.sent += n as u64;
+                    self.up.meter.add(n);
                     bytes = &bytes[n..];
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -106,13 +98,14 @@ impl MessageSession<'_> {
             // its error is set before.
             let unacked = self.handle.unacked_bytes();
             if let Ok(Some(e)) = self.handle.socket().take_error()
-                && self.sent > 0
+                && self.up.meter.total() > 0
                 // Else only our close_notify was answered with a reset, by a peer that had closed.
-                && (!self.info.is_encrypted || self.handle.unacknowledged(self.sent))
+                && (!self.info.is_encrypted || self.handle.unacknowledged(self.up.meter.total()))
             {
                 return Err(self.send_error(e));
             }
-            let is_closed = self.handle.is_closed() && !self.handle.unacknowledged(self.sent);
+            let is_closed =
+                self.handle.is_closed() && !self.handle.unacknowledged(self.up.meter.total());
             if unacked == 0 || is_closed {
                 return Ok(());
             }
@@ -125,6 +118,6 @@ impl MessageSession<'_> {
     }
 
     fn send_error(&self, e: io::Error) -> Failure {
-        Failure::send(&self.info.peer, e, self.sent, self.received)
+        Failure::send(&self.info.peer, e, self.up.meter.total(), self.received)
     }
 }

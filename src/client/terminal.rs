@@ -49,15 +49,14 @@ struct EditedInput {
 impl Prompt {
     /// A prompt without a line editor, not yet drawn.
     pub fn plain(stderr: BorrowedFd<'static>, place: PromptPlace) -> Prompt {
-        Prompt { place, state: Arc::new(Mutex::new(State::new(stderr))) }
-    }
-
-    /// A prompt with a line editor, not yet drawn.
-    #[cfg(feature = "prompt")]
-    pub fn edited(stderr: BorrowedFd<'static>, place: PromptPlace, raw_mode: RawMode) -> Prompt {
-        let edited = Some(EditedInput { editor: LineEditor::default(), raw_mode });
-        let state = Arc::new(Mutex::new(State { edited, ..State::new(stderr) }));
-        Prompt { place, state }
+        let state = State {
+            stderr,
+            is_drawn: false,
+            is_closed: false,
+            #[cfg(feature = "prompt")]
+            edited: None,
+        };
+        Prompt { place, state: Arc::new(Mutex::new(state)) }
     }
 
     /// Draws the prompt for the next message.
@@ -123,6 +122,12 @@ impl Prompt {
 
 #[cfg(feature = "prompt")]
 impl Prompt {
+    /// This prompt, with a line editor on a terminal in raw mode.
+    pub fn with_editor(self, raw_mode: RawMode) -> Prompt {
+        self.lock().edited = Some(EditedInput { editor: LineEditor::default(), raw_mode });
+        self
+    }
+
     /// Passes typed bytes to the line editor, up to the first key that does more than edit. Returns
     /// that key's effect, and removes the processed bytes.
     pub fn type_keys(&self, bytes: &mut &[u8]) -> KeyEffect {
@@ -157,16 +162,6 @@ impl Prompt {
 }
 
 impl State {
-    fn new(stderr: BorrowedFd<'static>) -> State {
-        State {
-            stderr,
-            is_drawn: false,
-            is_closed: false,
-            #[cfg(feature = "prompt")]
-            edited: None,
-        }
-    }
-
     fn draw(&mut self) {
         if self.is_closed {
             return;

@@ -169,22 +169,14 @@ fn script_whose_pattern_is_not_matched_exits_1() {
 }
 
 #[test]
-fn script_pattern_at_the_deadline_exits_1() {
-    let mut terminal = Terminal::new();
-    let soon = Instant::now() + Duration::from_millis(50);
-    terminal.run.context.shutdown = Shutdown::new(Some(soon)).unwrap();
-    let (local, peer) = unix();
-    let failure = terminal.run(&script(&["/yes"]), (local, peer), echo).unwrap_err();
-    assert!(failure.cause().ends_with("before the timeout"), "{failure}");
-}
-
-#[test]
-fn script_ends_with_the_code_of_a_signal() {
-    let terminal = Terminal::new();
-    terminal.run.context.shutdown.trigger(ShutdownReason::Interrupt);
-    let result = terminal.run(&script(&["x", "/y"]), unix(), echo);
-    assert_eq!(code(result).1, ExitCode::Interrupted);
-    assert!(terminal.events().contains("\"ended_by\":\"signal\""));
+fn interrupted_session_exits_130() {
+    for options in [script(&["x", "/y"]), prompt()] {
+        let terminal = Terminal::new();
+        terminal.run.context.shutdown.trigger(ShutdownReason::Interrupt);
+        let result = terminal.run(&options, unix(), echo);
+        assert_eq!(code(result).1, ExitCode::Interrupted);
+        assert!(terminal.events().contains("\"ended_by\":\"signal\""));
+    }
 }
 
 #[test]
@@ -213,7 +205,7 @@ fn script_of_a_reset_connection_fails_at_receive() {
 }
 
 #[test]
-fn script_ends_its_side_as_the_options_say() {
+fn message_session_ends_its_side_as_the_options_say() {
     let short = Some(Duration::from_millis(30));
     for (on_local_eof, linger) in [
         (OnLocalEof::HangUp, None),
@@ -221,12 +213,15 @@ fn script_ends_its_side_as_the_options_say() {
         (OnLocalEof::HalfClose, short),
         (OnLocalEof::SendOnly, None),
     ] {
-        let terminal = Terminal::new();
         let duplex = DuplexOptions { on_local_eof, linger, ..Default::default() };
         let options = SessionOptions { duplex, ..script(&["ping\n"]) };
+        let terminal = Terminal::new();
         assert_eq!(code(terminal.run(&options, tcp(), echo)), DONE, "{on_local_eof:?}");
         let expected = if on_local_eof == OnLocalEof::SendOnly { "" } else { "ping\n" };
         assert_eq!(terminal.printed(), expected, "{on_local_eof:?}");
+        let options = SessionOptions { duplex, ..prompt() };
+        let result = Terminal::new().typed("last\n").run(&options, tcp(), echo);
+        assert_eq!(code(result), DONE, "{on_local_eof:?}");
     }
 }
 
@@ -281,24 +276,6 @@ fn prompt_ends_with_the_peer() {
 }
 
 #[test]
-fn prompt_ends_its_side_as_the_options_say() {
-    let short = Some(Duration::from_millis(30));
-    for (on_local_eof, linger) in [(OnLocalEof::HangUp, None), (OnLocalEof::KeepOpen, short)] {
-        let terminal = Terminal::new().typed("last\n");
-        let duplex = DuplexOptions { on_local_eof, linger, ..Default::default() };
-        let options = SessionOptions { duplex, ..prompt() };
-        assert_eq!(code(terminal.run(&options, tcp(), echo)), DONE, "{on_local_eof:?}");
-    }
-}
-
-#[test]
-fn prompt_of_an_interrupted_run_exits_130() {
-    let terminal = Terminal::new();
-    terminal.run.context.shutdown.trigger(ShutdownReason::Interrupt);
-    assert_eq!(code(terminal.run(&prompt(), unix(), echo)).1, ExitCode::Interrupted);
-}
-
-#[test]
 fn closed_stdout_ends_a_prompt_successfully() {
     let mut terminal = Terminal::new();
     terminal.std.stdout = Stdout::of(io::pipe().unwrap().1);
@@ -317,7 +294,7 @@ fn pipe_copies_stdin_to_the_peer_and_back() {
 }
 
 #[test]
-fn pipe_sends_part_of_a_file_and_writes_a_file() {
+fn pipe_sends_part_of_a_file_or_of_stdin() {
     let terminal = Terminal::new();
     let output = terminal.file("out", b"old content");
     let options = SessionOptions {
@@ -331,13 +308,9 @@ fn pipe_sends_part_of_a_file_and_writes_a_file() {
     };
     assert_eq!(code(terminal.run(&options, unix(), echo)), DONE);
     assert_eq!(std::fs::read(output).unwrap(), b"234");
-}
 
-#[test]
-fn pipe_counts_bytes_of_stdin() {
     let mut terminal = Terminal::new();
-    let content = terminal.file("stdin", b"0123456789");
-    terminal.std.stdin = leak(File::open(content).unwrap());
+    terminal.std.stdin = leak(File::open(terminal.file("stdin", b"0123456789")).unwrap());
     let options = SessionOptions { offset: Some(1), count: Some(4), ..Default::default() };
     assert_eq!(code(terminal.run(&options, unix(), echo)), DONE);
     assert_eq!(terminal.printed(), "1234");
@@ -469,7 +442,7 @@ mod on_a_terminal {
             stderr: fd,
         };
         let raw_mode = RawMode::open(std, "xterm").expect("a terminal");
-        let prompt = Prompt::edited(fd, PromptPlace::WithReplies, raw_mode);
+        let prompt = Prompt::plain(fd, PromptPlace::WithReplies).with_editor(raw_mode);
         assert!(prompt.is_edited() && prompt.is_visible());
         prompt.draw();
         let mut keys: &[u8] = b"helo\x02l";

@@ -12,7 +12,7 @@ use crate::check::target::parse_all;
 use crate::check::{AddressCoverage, CheckOptions, CheckResult};
 use crate::client;
 use crate::datagram::bind::{local_address, udp_socket};
-use crate::datagram::client::targets::Targets;
+use crate::datagram::client::targets::{PeerAddresses, Targets};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::exec::ExecFlags;
 use crate::net::connect_event::ConnectEvent;
@@ -62,11 +62,11 @@ impl Args {
     }
 
     fn translate(self, report: &Report) -> anyhow::Result<NetcatLine> {
-        report.use_netcat_words(NetcatWords::default());
         let words: Result<Vec<String>, _> =
             self.args.into_iter().map(OsString::into_string).collect();
         let not_text = |word: OsString| Failure::usage(Phase::Socket, word.display(), "not UTF-8");
-        Ok(translate(&words.map_err(not_text)?)?)
+        let line = words.map_err(not_text).and_then(|words| translate(&words));
+        Ok(line.inspect_err(|_| report.use_netcat_words(NetcatWords::default()))?)
     }
 }
 
@@ -160,6 +160,9 @@ fn exchange(command: Command, options: Datagrams, report: &Report) -> anyhow::Re
     let log = |event| report.on_connect_event(event);
     let bound = |local: String| report.emit(&Event::Listening { local, awaited: "datagrams" });
     let job = options.job(std.stdin, report)?;
+    let first_sender = |socket| {
+        Targets::new(PeerAddresses::Sender(Some(socket)), Retry::default(), &context, &log)
+    };
     let send = |targets| crate::datagram::client::run(targets, job, &context, std.stdout);
     Ok(match command {
         Command::UdpClient(args) => {
@@ -172,20 +175,20 @@ fn exchange(command: Command, options: Datagrams, report: &Report) -> anyhow::Re
             let local = options.local.unwrap_or_else(|| format!("@nc.{}", std::process::id()));
             let own = UnixAddress::parse(local.as_ref());
             bound(local);
-            let targets = Targets::unix(&path, Retry::default(), &context, &log);
-            send(targets.from_unix(Some(&own)))?
+            let addresses = PeerAddresses::Unix { peer: &path, local: Some(&own) };
+            send(Targets::new(addresses, Retry::default(), &context, &log))?
         }
         Command::UdpServer(args) => {
             let socket = udp_socket("nc", args.listen.bind(&context.shutdown, &log), None)?;
             bound(local_address(&socket)?.to_string());
-            send(Targets::first_sender(socket, &context, &log))?
+            send(first_sender(socket))?
         }
         Command::UnixServer(args) => {
             let path = UnixAddress::parse(&args.path);
             let unix::BoundSocket { socket, socket_file: _file } =
                 unix::bind(&path, Type::DGRAM, args.mode, &log)?;
             bound(path.to_string());
-            send(Targets::first_sender(socket, &context, &log))?
+            send(first_sender(socket))?
         }
         other => other.run(report)?,
     })

@@ -6,7 +6,7 @@ use crate::client;
 use crate::client::{ScriptStep, SessionOptions};
 use crate::datagram;
 use crate::datagram::client::source::DatagramSource;
-use crate::datagram::client::targets::Targets;
+use crate::datagram::client::targets::{PeerAddresses, Targets};
 use crate::datagram::client::{Replies, SendJob};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::retry::RetryFlags;
@@ -74,7 +74,8 @@ impl Args {
         let context = Context::new(report, self.session.timeout.and_then(|limit| limit.0))?;
         let job = self.send_job(report)?;
         let log = |event| report.on_connect_event(event);
-        let targets = Targets::unix(address, self.retry.retry(), &context, &log);
+        let addresses = PeerAddresses::Unix { peer: address, local: None };
+        let targets = Targets::new(addresses, self.retry.retry(), &context, &log);
         Ok(datagram::client::run(targets, job, &context, Stdout::standard())?)
     }
 

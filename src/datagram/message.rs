@@ -18,7 +18,7 @@ pub struct LocalSource {
     pub interface: u32,
 }
 
-/// Metadata of a received datagram.
+/// Metadata of a received datagram, or of several of one sender that the kernel merged.
 #[derive(Debug, Clone)]
 pub struct RecvMeta {
     /// The sender.
@@ -27,6 +27,10 @@ pub struct RecvMeta {
     pub local: LocalSource,
     /// Longer than the slot; the rest is lost (recvmsg(2), `MSG_TRUNC`).
     pub truncated: bool,
+    /// Bytes received.
+    pub len: usize,
+    /// Length of each payload, of which the last may be shorter; 0 = only one (udp(7), `UDP_GRO`).
+    pub segment_size: usize,
 }
 
 impl RecvMeta {
@@ -68,27 +72,17 @@ impl<'a> Transmit<'a> {
 impl Transmit<'_> {
     /// The number of datagrams.
     pub fn count(&self) -> u32 {
-        match self.segment_size {
-            0 => 1,
-            size => self.contents.len().div_ceil(size).max(1) as u32,
-        }
+        self.payloads().count() as u32
     }
 
     /// Each payload.
     pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
-        let size = self.segment_size;
-        (0..self.count() as usize).map(move |n| match size {
-            0 => &*self.contents,
-            size => &self.contents[n * size..self.contents.len().min((n + 1) * size)],
-        })
+        payloads(&self.contents, self.segment_size)
     }
 }
 
-/// An ICMP error for a datagram we sent, from the error queue of the socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IcmpError {
-    /// The destination of the datagram.
-    pub peer: Address,
-    /// The `errno` of the ICMP message: `ECONNREFUSED`, `EHOSTUNREACH`, … (icmp(7)).
-    pub errno: i32,
+/// Splits `bytes` at every `segment_size` bytes, or not at all if it is 0. No bytes are one payload.
+pub(super) fn payloads(bytes: &[u8], segment_size: usize) -> impl Iterator<Item = &[u8]> {
+    let size = if segment_size == 0 { bytes.len().max(1) } else { segment_size };
+    bytes.chunks(size).chain(bytes.is_empty().then_some(bytes))
 }

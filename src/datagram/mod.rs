@@ -6,6 +6,7 @@
 
 pub mod bind;
 pub mod client;
+mod icmp_errors;
 #[cfg(target_os = "linux")]
 mod linux;
 mod message;
@@ -19,7 +20,8 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use message::{IcmpError, LocalSource, RecvMeta, Transmit};
+pub use icmp_errors::IcmpError;
+pub use message::{LocalSource, RecvMeta, Transmit};
 pub use recv_batch::{DatagramGroup, RecvBatch};
 pub use sender::DatagramSender;
 pub use socket::{DatagramSocket, RecvBuffer};

@@ -11,19 +11,18 @@ use rustix::net::{
 use socket2::{SockAddr, Socket};
 
 use super::message::{LocalSource, RecvMeta, Transmit};
-use super::recv_batch::{EmptySlots, RecvBatch, SlotMeta};
+use super::recv_batch::RecvBatch;
 
 /// Receives one datagram into the first slot of `batch`; an empty queue is `WouldBlock`.
 pub fn receive(socket: &Socket, batch: &mut RecvBatch) -> io::Result<usize> {
-    let EmptySlots { mut buffers, filled } = batch.prepare();
-    let Some(slot) = buffers.next() else { return Ok(0) };
+    batch.filled.clear();
     let mut control = RecvAncillaryBuffer::default();
-    let mut slices = [IoSliceMut::new(slot)];
-    let received = recvmsg(socket, &mut slices, &mut control, RecvFlags::DONTWAIT)?;
+    let mut slot = [IoSliceMut::new(&mut batch.bytes[..batch.slot_size])];
+    let received = recvmsg(socket, &mut slot, &mut control, RecvFlags::DONTWAIT)?;
     let peer = received.address.map_or_else(unnamed, address)?;
-    let truncated = received.flags.contains(ReturnFlags::TRUNC);
-    let meta = RecvMeta { peer, local: LocalSource::default(), truncated };
-    filled.push(SlotMeta { meta, len: received.bytes, segment_size: 0 });
+    let (local, truncated) = (LocalSource::default(), received.flags.contains(ReturnFlags::TRUNC));
+    let len = received.bytes;
+    batch.filled.push(RecvMeta { peer, local, truncated, len, segment_size: 0 });
     Ok(1)
 }
 
@@ -31,14 +30,7 @@ pub fn receive(socket: &Socket, batch: &mut RecvBatch) -> io::Result<usize> {
 /// part when it fails.
 pub fn send(socket: &Socket, transmits: &[Transmit<'_>]) -> io::Result<usize> {
     let Some(transmit) = transmits.first() else { return Ok(0) };
-    if transmit.contents.is_empty() {
-        send_one(socket, transmit, &[])?;
-    }
-    let size = match transmit.segment_size {
-        0 => transmit.contents.len().max(1),
-        size => size,
-    };
-    transmit.contents.chunks(size).try_for_each(|payload| send_one(socket, transmit, payload))?;
+    transmit.payloads().try_for_each(|payload| send_one(socket, transmit, payload))?;
     Ok(1)
 }
 

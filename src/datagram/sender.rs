@@ -3,73 +3,65 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::mem;
 use std::os::fd::AsFd;
 use std::slice;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
-use socket2::{Domain, Socket};
+use socket2::Socket;
 
-use super::message::{IcmpError, LocalSource, Transmit};
+use super::icmp_errors::{IcmpError, IcmpErrors};
+use super::message::{LocalSource, Transmit};
 use super::portable;
 use crate::net::address::Address;
-use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::hexdump::ServerDump;
 use crate::report::traffic::TrafficLog;
 use crate::shutdown::Shutdown;
 use crate::transfer::tap::TapDirection;
 
-/// ICMP errors kept until they are read; the oldest are discarded first.
-const MAX_ICMP_ERRORS: usize = 64;
 /// How long one datagram may delay the next ones while buffers are full.
 const SEND_TIMEOUT: Duration = Duration::from_millis(50);
-/// The first pause for a full device queue (`ENOBUFS`); it doubles each time.
+/// The first and the last pause for a full device queue (`ENOBUFS`); it doubles each time, which is
+/// 63.5 ms in all. They are counted, as one may take long on a loaded machine.
 const FIRST_PAUSE: Duration = Duration::from_micros(500);
+const LAST_PAUSE: Duration = Duration::from_millis(32);
 /// Errors of earlier datagrams that one send may report before its own.
 const MAX_UNRELATED_ERRORS: u32 = 8;
 
 /// A datagram socket, used for sending by any number of threads.
-#[derive(Debug)]
 pub struct DatagramSender {
     pub(super) socket: Socket,
     pub(super) shutdown: Shutdown,
     /// recvmmsg(2) and sendmmsg(2) exist on Linux only, and a kernel may refuse them.
     batching_disabled: AtomicBool,
-    icmp_errors: Mutex<VecDeque<IcmpError>>,
+    icmp_errors: IcmpErrors,
     /// The log of `-vv`.
-    traffic: OnceLock<TrafficLog>,
+    traffic: Option<TrafficLog>,
     /// The hex dump.
     dump: OnceLock<ServerDump>,
 }
 
 impl DatagramSender {
-    pub(super) fn new(socket: Socket, shutdown: &Shutdown) -> DatagramSender {
+    pub(super) fn new(socket: Socket, context: &Context) -> DatagramSender {
         let batching_disabled = AtomicBool::new(!cfg!(target_os = "linux"));
-        let shutdown = shutdown.clone();
+        let Context { report, shutdown } = context;
         DatagramSender {
             socket,
-            shutdown,
+            shutdown: shutdown.clone(),
             batching_disabled,
-            icmp_errors: Mutex::default(),
-            traffic: OnceLock::new(),
+            icmp_errors: IcmpErrors::default(),
+            traffic: TrafficLog::of_datagrams(report),
             dump: OnceLock::new(),
         }
     }
 
-    /// Logs each datagram that is sent from now on, under `-vv`.
-    pub fn log_traffic(&self, report: &Report) {
-        if let Some(log) = TrafficLog::of_datagrams(report) {
-            let _ = self.traffic.set(log);
-        }
-    }
-
-    /// The log of `-vv`.
+    /// The log of `-vv`, which has each datagram that is sent.
     pub fn traffic(&self) -> Option<&TrafficLog> {
-        self.traffic.get()
+        self.traffic.as_ref()
     }
 
     /// Dumps each datagram that is sent from now on.
@@ -149,7 +141,7 @@ impl DatagramSender {
             done => return done,
         }
         let mut outcome = Ok(());
-        for payload in transmit.contents.chunks(transmit.segment_size) {
+        for payload in transmit.payloads() {
             let single = Transmit { contents: payload.into(), segment_size: 0, ..*transmit };
             let sent = self.send_batch(slice::from_ref(&single)).map(drop);
             outcome = outcome.and(sent.or_else(|e| self.retry(single, e)));
@@ -164,13 +156,13 @@ impl DatagramSender {
         loop {
             match error.raw_os_error() {
                 Some(libc::EINTR) => {}
-                _ if is_buffer_full(&error) && deadline <= Instant::now() => return Err(error),
-                Some(libc::EAGAIN) => self.wait_writable(deadline),
-                Some(libc::ENOBUFS | libc::ENOMEM) => {
+                Some(libc::EAGAIN) if Instant::now() < deadline => self.wait_writable(deadline),
+                Some(libc::ENOBUFS | libc::ENOMEM) if pause <= LAST_PAUSE => {
                     // poll(2) reports room in the socket's buffer, not in the device's queue.
                     thread::sleep(pause);
                     pause *= 2;
                 }
+                _ if is_buffer_full(&error) => return Err(error),
                 _ if unrelated < MAX_UNRELATED_ERRORS && self.store_if_icmp(&error) => {
                     unrelated += 1;
                 }
@@ -206,50 +198,12 @@ impl DatagramSender {
 
     /// The ICMP errors that arrived since the last call.
     pub fn take_icmp_errors(&self) -> VecDeque<IcmpError> {
-        mem::take(&mut self.lock_icmp_errors())
+        self.icmp_errors.take()
     }
 
-    /// Whether `error` is an ICMP error of an earlier datagram; it is stored for
-    /// [`DatagramSender::take_icmp_errors`] then.
+    /// As [`IcmpErrors::store_if_icmp`].
     pub(super) fn store_if_icmp(&self, error: &io::Error) -> bool {
-        let queued = self.read_error_queue();
-        let Some(errno) = error.raw_os_error().filter(|errno| is_icmp_errno(*errno)) else {
-            return queued;
-        };
-        if !queued {
-            // Only a connected socket reports ICMP errors without an error queue.
-            let Ok(peer) = self.socket.peer_addr() else { return false };
-            self.store_icmp_error(IcmpError { peer: Address::from(&peer), errno });
-        }
-        true
-    }
-
-    #[cfg(target_os = "linux")]
-    fn read_error_queue(&self) -> bool {
-        // A Unix socket has no error queue: MSG_ERRQUEUE would return a datagram.
-        if self.socket.domain().is_ok_and(|domain| domain == Domain::UNIX) {
-            return false;
-        }
-        let next = || super::linux::read_icmp_error(self.socket.as_fd());
-        let errors = std::iter::from_fn(next).take(MAX_ICMP_ERRORS);
-        errors.map(|error| self.store_icmp_error(error)).count() > 0
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn read_error_queue(&self) -> bool {
-        false
-    }
-
-    fn store_icmp_error(&self, error: IcmpError) {
-        let mut errors = self.lock_icmp_errors();
-        if errors.len() >= MAX_ICMP_ERRORS {
-            errors.pop_front();
-        }
-        errors.push_back(error);
-    }
-
-    fn lock_icmp_errors(&self) -> MutexGuard<'_, VecDeque<IcmpError>> {
-        self.icmp_errors.lock().unwrap_or_else(PoisonError::into_inner)
+        self.icmp_errors.store_if_icmp(&self.socket, error)
     }
 }
 
@@ -260,17 +214,4 @@ pub(super) fn is_unsupported(error: &io::Error) -> bool {
 
 fn is_buffer_full(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM))
-}
-
-/// Whether ICMP messages are reported with this number (icmp(7); RFC 1122 §4.1.3.3).
-fn is_icmp_errno(errno: i32) -> bool {
-    matches!(
-        errno,
-        libc::ECONNREFUSED
-            | libc::EHOSTUNREACH
-            | libc::ENETUNREACH
-            | libc::EHOSTDOWN
-            | libc::ENOPROTOOPT
-            | libc::EPROTO
-    )
 }

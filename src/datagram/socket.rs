@@ -8,13 +8,14 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 use socket2::{Domain, Socket};
 
-use super::portable;
-use super::recv_batch::RecvBatch;
+use super::recv_batch::{RecvBatch, UDP_SLOT, UNIX_SLOT, UNIX_SLOTS};
 use super::sender::{DatagramSender, is_unsupported};
+use super::{BATCH_SIZE, portable};
 use crate::net::address::Address;
 #[cfg(target_os = "linux")]
-use crate::process::sockopt::receive_icmp_errors;
-use crate::shutdown::{Shutdown, WaitOutcome};
+use crate::process::sockopt::{self, receive_icmp_errors};
+use crate::report::context::Context;
+use crate::shutdown::WaitOutcome;
 
 /// The kernel's default holds 25 datagrams of 8 KiB, fewer than one burst.
 const RECV_BUFFER: usize = 4 << 20;
@@ -29,7 +30,6 @@ pub enum RecvBuffer {
 }
 
 /// A bound datagram socket.
-#[derive(Debug)]
 pub struct DatagramSocket {
     sender: Arc<DatagramSender>,
     local: Address,
@@ -46,10 +46,10 @@ impl DatagramSocket {
     pub fn for_server(
         socket: Socket,
         buffer: RecvBuffer,
-        shutdown: &Shutdown,
+        context: &Context,
         stdout: Option<BorrowedFd<'static>>,
     ) -> io::Result<DatagramSocket> {
-        let socket = DatagramSocket::for_client(socket, buffer, shutdown)?;
+        let socket = DatagramSocket::for_client(socket, buffer, context)?;
         socket.set_server_options();
         Ok(DatagramSocket { stdout, ..socket })
     }
@@ -58,19 +58,18 @@ impl DatagramSocket {
     pub fn for_client(
         socket: Socket,
         buffer: RecvBuffer,
-        shutdown: &Shutdown,
+        context: &Context,
     ) -> io::Result<DatagramSocket> {
         let local = Address::from(&socket.local_addr()?);
         if buffer == RecvBuffer::Grow {
             grow_recv_buffer(&socket);
         }
-        let sender = Arc::new(DatagramSender::new(socket, shutdown));
+        let sender = Arc::new(DatagramSender::new(socket, context));
         Ok(DatagramSocket { sender, local, stdout: None, stdout_closed: false })
     }
 
     #[cfg(target_os = "linux")]
     fn set_server_options(&self) {
-        use super::linux;
         let Some(local) = self.local.inet() else { return };
         let fd = self.socket().as_fd();
         let domain = self.socket().domain().unwrap_or(Domain::IPV4);
@@ -78,10 +77,11 @@ impl DatagramSocket {
             let _ = done.inspect_err(|e| tracing::debug!(option, cause = %e, "option is not set"));
         };
         if local.ip().is_unspecified() {
-            log("IP_PKTINFO", linux::enable_pktinfo(fd, domain));
+            log("IP_PKTINFO", report_local_address(fd, domain));
         }
         log("IP_RECVERR", receive_icmp_errors(fd, domain));
-        log("UDP_GRO", linux::enable_gro(fd));
+        // The kernel merges datagrams of one sender and one length (udp(7)).
+        log("UDP_GRO", sockopt::set(fd, libc::SOL_UDP, libc::UDP_GRO, 1));
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -117,11 +117,12 @@ impl DatagramSocket {
         &self.sender
     }
 
-    /// A batch with slots of a suitable size.
+    /// A batch with slots for UDP datagrams of every length, or for Unix datagrams; one that is too
+    /// long is marked as truncated.
     pub fn new_batch(&self) -> RecvBatch {
         match self.local {
-            Address::Inet(_) => RecvBatch::udp(),
-            _ => RecvBatch::unix(),
+            Address::Inet(_) => RecvBatch::new(BATCH_SIZE, UDP_SLOT),
+            _ => RecvBatch::new(UNIX_SLOTS, UNIX_SLOT),
         }
     }
 
@@ -134,7 +135,7 @@ impl DatagramSocket {
         batch: &mut RecvBatch,
         deadline: Option<Instant>,
     ) -> io::Result<usize> {
-        batch.clear();
+        batch.filled.clear();
         match self.wait(deadline)? {
             WaitOutcome::TimedOut => Ok(0),
             WaitOutcome::Ready(_) | WaitOutcome::Shutdown(_) => self.receive_now(batch),
@@ -161,7 +162,7 @@ impl DatagramSocket {
             Ok(n) => return Ok(n),
             Err(e) => e,
         };
-        batch.clear();
+        batch.filled.clear();
         match error.kind() {
             ErrorKind::Interrupted | ErrorKind::WouldBlock => Ok(0),
             _ if is_unsupported(&error) && self.sender.is_batching() => {
@@ -182,9 +183,24 @@ impl DatagramSocket {
     }
 }
 
+/// Has the kernel report the local address of each datagram (ip(7), `IP_PKTINFO`; RFC 3542 §6).
+///
+/// A dual-stack socket sets both options: for a broadcast IPv4 datagram only `IP_PKTINFO` has the
+/// address to reply from.
+#[cfg(target_os = "linux")]
+fn report_local_address(fd: BorrowedFd<'_>, domain: Domain) -> io::Result<()> {
+    if domain == Domain::IPV6 {
+        sockopt::set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+    }
+    sockopt::set(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
+}
+
 fn grow_recv_buffer(socket: &Socket) {
+    // Beyond net.core.rmem_max, with CAP_NET_ADMIN (socket(7)).
     #[cfg(target_os = "linux")]
-    if super::linux::force_recv_buffer(socket.as_fd(), RECV_BUFFER as i32).is_ok() {
+    if sockopt::set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECV_BUFFER as i32)
+        .is_ok()
+    {
         return;
     }
     // The kernel reduces it to its limit, which is still more than the default.

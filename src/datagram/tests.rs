@@ -11,8 +11,8 @@ use socket2::{Socket, Type};
 
 use super::client::ping::{PingOptions, ping};
 use super::client::source::DatagramSource;
-use super::client::targets::{TargetOptions, Targets};
-use super::client::{self, Replies, SendJob};
+use super::client::targets::{PeerAddresses, Targets};
+use super::client::{self, Replies, SendJob, TargetOptions};
 use super::server::handler::Handler;
 use super::server::options::DatagramServerOptions;
 use super::server::print::PrintFormat;
@@ -26,6 +26,7 @@ use crate::net::retry::Retry;
 use crate::net::socket::SocketOptions;
 use crate::net::stdout::Stdout;
 use crate::net::unix::{self, UnixAddress};
+use crate::process::program::Program;
 use crate::report::Verbosity;
 use crate::report::hexdump::HexDump;
 use crate::resolver::{Deadline, Family};
@@ -46,6 +47,10 @@ fn options(handler: Handler) -> DatagramServerOptions {
         grace: Duration::ZERO,
         hex: None,
     }
+}
+
+fn limited(max_datagrams: u64, handler: Handler) -> DatagramServerOptions {
+    DatagramServerOptions { max_datagrams: Some(max_datagrams), ..options(handler) }
 }
 
 fn listen(host: &str) -> ListenOptions<'static> {
@@ -121,7 +126,7 @@ fn code(ended: Result<ExitCode, Failure>) -> u8 {
 fn echo_returns_datagrams_of_every_size_from_the_address_they_were_sent_to() {
     for host in ["127.0.0.1", "0.0.0.0"] {
         let test = TestRun::with_verbosity(Verbosity::Verbose);
-        let limited = DatagramServerOptions { max_datagrams: Some(4), ..options(Handler::Echo) };
+        let limited = limited(4, Handler::Echo);
         let ended = served(&test, host, limited, |server| {
             let socket = peer(server);
             for size in [0, 1, 8192, 65_507] {
@@ -138,7 +143,7 @@ fn echo_returns_datagrams_of_every_size_from_the_address_they_were_sent_to() {
 #[test]
 fn burst_is_answered_completely() {
     let test = TestRun::new();
-    let limited = DatagramServerOptions { max_datagrams: Some(100), ..options(Handler::Echo) };
+    let limited = limited(100, Handler::Echo);
     let ended = served(&test, "127.0.0.1", limited, |server| {
         let socket = peer(server);
         (0..100).for_each(|n| assert_eq!(socket.send(&[n; 100]).unwrap(), 100));
@@ -153,7 +158,7 @@ fn reply_is_rendered_and_may_be_delayed() {
     for delay in [Duration::ZERO, Duration::from_millis(5)] {
         let test = TestRun::new();
         let handler = Handler::from_reply_script(ReplyScript::hello());
-        let options = DatagramServerOptions { delay, max_datagrams: Some(2), ..options(handler) };
+        let options = DatagramServerOptions { delay, ..limited(2, handler) };
         let ended = served(&test, "127.0.0.1", options, |server| {
             let socket = peer(server);
             assert_eq!(exchange(&socket, b"a\n"), b"Hello, a!\n");
@@ -164,14 +169,27 @@ fn reply_is_rendered_and_may_be_delayed() {
 }
 
 #[test]
+fn program_answers_and_a_failed_one_is_counted() {
+    let test = TestRun::with_verbosity(Verbosity::Verbose);
+    let script = "read line; [ $line = long ] && head -c 70000 /dev/zero || echo $line";
+    let handler = Handler::Exec(Program::shell(script).unwrap());
+    let ended = served(&test, "127.0.0.1", limited(2, handler), |server| {
+        let socket = peer(server);
+        socket.send(b"long\n").unwrap();
+        assert_eq!(exchange(&socket, b"short\n"), b"short\n");
+    });
+    assert_eq!(ended, 0);
+    let log = test.events();
+    assert!(log.contains("more than 65507 bytes") && log.contains("\"failed\":1"), "{log}");
+}
+
+#[test]
 fn payloads_are_printed_in_their_format() {
     for (format, printed) in
         [(PrintFormat::Bare, "ab"), (PrintFormat::Lines, "a\nb\n"), (PrintFormat::Hex, "|a|")]
     {
         let test = TestRun::new();
-        let limited =
-            DatagramServerOptions { max_datagrams: Some(2), ..options(Handler::print(format)) };
-        let ended = served(&test, "127.0.0.1", limited, |server| {
+        let ended = served(&test, "127.0.0.1", limited(2, Handler::Print(format)), |server| {
             let socket = peer(server);
             socket.send(b"a").unwrap();
             socket.send(b"b").unwrap();
@@ -202,15 +220,14 @@ fn server_ends_at_its_timeout_at_shutdown_and_with_its_reader() {
     let (reader, writer) = io::pipe().unwrap();
     let (socket, _) = bound("127.0.0.1");
     drop(reader);
-    let printer = options(Handler::print(PrintFormat::Bare));
+    let printer = options(Handler::Print(PrintFormat::Bare));
     assert_eq!(code(serve(socket, printer, &TestRun::new().context, Stdout::of(writer))), 0);
 }
 
 #[test]
 fn datagrams_without_a_reply_are_counted_by_reason() {
     let test = TestRun::with_verbosity(Verbosity::Verbose);
-    let limits =
-        DatagramServerOptions { max_rate: 1, max_datagrams: Some(4), ..options(Handler::Echo) };
+    let limits = DatagramServerOptions { max_rate: 1, ..limited(4, Handler::Echo) };
     let ended = served(&test, "127.0.0.1", limits, |server| {
         let socket = peer(server);
         (0..4).for_each(|_| assert_eq!(socket.send(b"x").unwrap(), 1));
@@ -225,11 +242,8 @@ fn datagrams_without_a_reply_are_counted_by_reason() {
 #[test]
 fn icmp_error_for_a_reply_is_counted() {
     let test = TestRun::with_verbosity(Verbosity::Verbose);
-    let limits = DatagramServerOptions {
-        delay: Duration::from_millis(5),
-        max_datagrams: Some(3),
-        ..options(Handler::Echo)
-    };
+    let delay = Duration::from_millis(5);
+    let limits = DatagramServerOptions { delay, ..limited(3, Handler::Echo) };
     let ended = served(&test, "127.0.0.1", limits, |server| {
         peer(server).send(b"gone").unwrap();
         let socket = peer(server);
@@ -248,7 +262,7 @@ fn unix_datagrams_are_answered_if_the_peer_has_a_name() {
     let name = UnixAddress::Path(path.clone());
     let unix::BoundSocket { socket, socket_file: _file } =
         unix::bind(&name, Type::DGRAM, 0o600, &|_| ()).unwrap();
-    let limited = DatagramServerOptions { max_datagrams: Some(2), ..options(Handler::Echo) };
+    let limited = limited(2, Handler::Echo);
     thread::scope(|scope| {
         scope.spawn(|| {
             UnixDatagram::unbound().unwrap().send_to(b"unnamed", &path).unwrap();
@@ -419,7 +433,8 @@ fn source_address_and_unix_peer_are_used() {
             let (n, peer) = server.recv_from(&mut buffer).unwrap();
             server.send_to_addr(&buffer[..n], &peer).unwrap();
         });
-        let targets = Targets::unix(&address, Retry::default(), &test.context, &log);
+        let addresses = PeerAddresses::Unix { peer: &address, local: None };
+        let targets = Targets::new(addresses, Retry::default(), &test.context, &log);
         let ended = client::run(targets, job(texts(&["u"])), &test.context, test.stdout);
         assert_eq!((code(ended), test.output()), (0, b"a\nu\n".to_vec()));
     });
@@ -451,7 +466,6 @@ fn ping_counts_replies_duplicates_and_losses() {
 
 #[test]
 fn datagrams_are_moved_one_by_one_where_batches_are_not_supported() {
-    let shutdown = Shutdown::new(None).unwrap();
     let (socket, local) = bound("127.0.0.1");
     let test = TestRun::new();
     let (path, own) = (test.path("server"), test.path("client"));
@@ -462,7 +476,7 @@ fn datagrams_are_moved_one_by_one_where_batches_are_not_supported() {
     named.send(b"one").unwrap();
     for socket in [socket, unix.socket] {
         let mut socket =
-            DatagramSocket::for_server(socket, RecvBuffer::Keep, &shutdown, None).unwrap();
+            DatagramSocket::for_server(socket, RecvBuffer::Keep, &test.context, None).unwrap();
         socket.sender().disable_batching();
         let mut batch = socket.new_batch();
         assert_eq!(socket.receive(&mut batch, None).unwrap(), 1);

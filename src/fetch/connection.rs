@@ -1,107 +1,66 @@
-//! An established connection with timeouts: no wait outlasts the idle timeout, the shutdown of the
-//! run, or the reader of stdout.
+//! The connection of one exchange.
 
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use rustix::event::PollFlags;
-
 use super::limits::Limits;
-use super::read_watchdog::{InterruptCause, Interrupts, ReadWait, Watchdog};
-use crate::error::{ExitCode, Failure, Phase};
-use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
+use crate::error::Failure;
+use crate::http::StreamEnd;
+use crate::net::stream::{EndedBy, Stream};
 use crate::net::stream_observer::Observation;
-use crate::shutdown::{ShutdownReason, WaitOutcome};
-
-/// A socket that poll(2) calls writable accepts at least this much without blocking.
-const SEND_CHUNK: usize = 4096;
+use crate::shutdown::Shutdown;
 
 /// How long close_notify may wait for space.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How long to wait for the response of a peer that refused the request: after its reset only what
-/// the kernel already has can follow.
-const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// The outcome of one read.
 #[derive(Debug)]
 pub enum ReadOutcome {
-    /// So many bytes.
     Bytes(usize),
-    /// The stream ended: FIN, under TLS after close_notify.
-    End,
-    /// The stream ended without close_notify of its TLS layer.
-    Truncated,
-    /// The connection broke.
+    End(StreamEnd),
     Error(io::Error),
 }
 
-/// How a wait for space to send ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SendWait {
-    /// There is space, or an error that the write finds.
-    Space,
-    /// There is none, and data arrives: the peer has responded already.
-    Response,
-}
-
-/// The connection of one exchange.
 pub struct HttpConnection {
-    stream: Stream,
-    target: String,
-    limits: Limits,
-    /// The start of a read that the watchdog watches.
-    read_start: Option<Instant>,
-    interrupts: Interrupts,
-    /// For streams with a layer, whose reads cannot be polled for.
-    watchdog: Option<Watchdog>,
+    pub stream: Stream,
+    /// Its name in errors.
+    pub target: String,
+    pub limits: Limits,
+    /// Ends each wait.
+    pub shutdown: Shutdown,
+    /// Standard output, where its reader may exit while nothing is received.
+    pub stdout: Option<BorrowedFd<'static>>,
     /// Why the request could not be sent.
-    send_error: Option<io::Error>,
+    pub send_error: Option<io::Error>,
     /// Bytes received above all layers.
     pub bytes_in: u64,
     /// Bytes sent above all layers.
     pub bytes_out: u64,
-    /// When the first byte was received.
     pub first_byte: Option<Instant>,
-    /// What ended the connection.
     pub ended_by: EndedBy,
 }
 
 impl HttpConnection {
     /// A connection over `stream`, called `target` in errors.
-    ///
-    /// Fails at [`Phase::Socket`] when the watchdog of a layered stream cannot be started.
     pub fn new(
         stream: Stream,
         target: String,
         limits: Limits,
-        interrupts: Interrupts,
-    ) -> Result<HttpConnection, Failure> {
-        let watchdog = if stream.reader.raw().is_some() {
-            None
-        } else {
-            let (handle, interval) = (stream.handle.clone(), limits.check_interval());
-            Some(Watchdog::start(handle, interval, interrupts.clone(), &target)?)
-        };
-        Ok(HttpConnection {
+        shutdown: Shutdown,
+    ) -> HttpConnection {
+        HttpConnection {
             stream,
             target,
             limits,
-            read_start: None,
-            interrupts,
-            watchdog,
+            shutdown,
+            stdout: None,
             send_error: None,
             bytes_in: 0,
             bytes_out: 0,
             first_byte: None,
             ended_by: EndedBy::Local,
-        })
-    }
-
-    /// Addresses and start of the connection.
-    pub fn info(&self) -> &ConnectionInfo {
-        &self.stream.info
+        }
     }
 
     /// The socket, if body bytes may be moved from it by the kernel.
@@ -116,49 +75,6 @@ impl HttpConnection {
         self.stream.handle.is_truncated()
     }
 
-    /// Sends the request.
-    ///
-    /// A peer that has responded already may not read on: if it resets the connection, or there is
-    /// no space while a response arrives, sending ends and the response has the reason. Fails at
-    /// [`Phase::Send`] when the wait fails or the local system does not send.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        for chunk in bytes.chunks(SEND_CHUNK) {
-            if self.wait_writable()? == SendWait::Response {
-                return Ok(());
-            }
-            if let Err(e) = self.stream.writer.write_all(chunk) {
-                if is_local_abort(&e) {
-                    return Err(Failure::new(Phase::Send, &self.target, e));
-                }
-                self.send_error = Some(e);
-                return Ok(());
-            }
-            self.bytes_out += chunk.len() as u64;
-        }
-        // An error is found by the next read.
-        let _ = self.stream.writer.flush();
-        Ok(())
-    }
-
-    /// Shuts the sending direction down.
-    pub fn half_close(&mut self) {
-        let _ = self.stream.writer.finish();
-    }
-
-    /// The failure of a request that the peer refused without a response.
-    pub fn send_failure(&mut self) -> Option<Failure> {
-        let e = self.send_error.take().filter(|_| self.bytes_in == 0)?;
-        Some(self.refused(Phase::Receive, e))
-    }
-
-    /// The failure of a request that the peer refused, at `phase` if it refused all of it.
-    fn refused(&self, phase: Phase, e: io::Error) -> Failure {
-        match self.bytes_out {
-            0 => Failure::new(phase, &self.target, e),
-            sent => Failure::send(&self.target, e, sent, 0),
-        }
-    }
-
     /// Whether the peer's system has acknowledged only a part of the request; for a connection that
     /// has broken.
     pub fn is_partly_delivered(&self) -> bool {
@@ -166,26 +82,9 @@ impl HttpConnection {
         acked.is_some_and(|acked| (1..self.bytes_out).contains(&acked))
     }
 
-    /// Waits for space to send, or for data. Records of a layer cannot be distinguished from a
-    /// response, so there only space counts.
-    fn wait_writable(&mut self) -> Result<SendWait, Failure> {
-        let deadline = self.limits.idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
-        let input = if self.watchdog.is_none() { PollFlags::IN } else { PollFlags::empty() };
-        let socket = self.stream.handle.socket();
-        match self.interrupts.shutdown.wait(socket.as_fd(), PollFlags::OUT | input, deadline) {
-            Ok(WaitOutcome::Ready(PollFlags::IN)) => Ok(SendWait::Response),
-            Ok(WaitOutcome::Ready(_)) => Ok(SendWait::Space),
-            Ok(WaitOutcome::TimedOut) => Err(self.timed_out(Phase::Send)),
-            Ok(WaitOutcome::Shutdown(reason)) => {
-                Err(Failure::shutdown(Phase::Send, &self.target, reason))
-            }
-            Err(e) => Err(Failure::new(Phase::Send, &self.target, e)),
-        }
-    }
-
     /// Closes the connection; a TLS layer sends close_notify.
     pub fn close(&mut self) {
-        if self.watchdog.take().is_some() {
+        if self.stream.info.is_encrypted {
             let _ = self.stream.handle.limit_waits(Some(CLOSE_TIMEOUT));
             let _ = self.stream.writer.finish();
         }
@@ -200,12 +99,13 @@ impl HttpConnection {
         let max = self.throttle()?.min(buffer.len());
         loop {
             self.wait_readable()?;
-            let read = self.stream.reader.read(&mut buffer[..max]);
-            self.check_interrupt()?;
-            let received = match read {
-                Ok(0) if self.stream.handle.is_truncated() => ReadOutcome::Truncated,
-                Ok(0) => ReadOutcome::End,
+            let received = match self.stream.reader.read(&mut buffer[..max]) {
+                Ok(0) if self.stream.handle.is_truncated() => {
+                    ReadOutcome::End(StreamEnd::Truncated)
+                }
+                Ok(0) => ReadOutcome::End(StreamEnd::Clean),
                 Ok(n) => ReadOutcome::Bytes(n),
+                // A record of a layer had no data.
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) => ReadOutcome::Error(e),
             };
@@ -219,14 +119,9 @@ impl HttpConnection {
         let Some(throttle) = &mut self.limits.throttle else { return Ok(usize::MAX) };
         let (delay, max) = (throttle.delay(), throttle.chunk_size());
         if !delay.is_zero() {
-            self.interrupts.shutdown.sleep(delay).map_err(|reason| self.stopped(reason))?;
+            self.shutdown.sleep(delay).map_err(|reason| self.stopped(reason))?;
         }
         Ok(max)
-    }
-
-    /// Counts bytes that the kernel moved.
-    pub fn count_spliced(&mut self, bytes: u64) {
-        self.bytes_in += bytes;
     }
 
     /// Counts what was received, and stores how the connection ended.
@@ -240,110 +135,10 @@ impl HttpConnection {
                 self.first_byte.get_or_insert_with(Instant::now);
             }
             // A peer that refused the request did not end the stream properly.
-            ReadOutcome::End | ReadOutcome::Truncated if self.send_error.is_none() => {
-                self.ended_by = EndedBy::Peer
-            }
+            ReadOutcome::End(_) if self.send_error.is_none() => self.ended_by = EndedBy::Peer,
             _ => self.ended_by = EndedBy::Reset,
         }
     }
-
-    /// Waits until data or the end of the stream arrives; with a watchdog only sets the deadline.
-    pub fn wait_readable(&mut self) -> Result<(), Failure> {
-        // Before the deadline is set, so that a wait up to it is never counted as shorter.
-        let now = Instant::now();
-        let deadline = self.deadline()?;
-        if let Some(watchdog) = &self.watchdog {
-            self.read_start = Some(now);
-            watchdog.begin(deadline);
-            return Ok(());
-        }
-        let Some(socket) = self.stream.reader.raw() else { return Ok(()) };
-        let outcome = self.interrupts.wait(socket, deadline);
-        self.limits.add_wait(now);
-        match outcome {
-            Ok(ReadWait::Ready) => Ok(()),
-            Ok(ReadWait::Interrupted(cause)) => Err(self.interrupted(cause)),
-            Err(e) => Err(Failure::new(Phase::Receive, &self.target, e)),
-        }
-    }
-
-    /// The end of the next wait for the peer.
-    ///
-    /// Fails at [`Phase::Receive`] with 28 when it has been slower than `--speed-limit`.
-    fn deadline(&mut self) -> Result<Option<Instant>, Failure> {
-        let limit = if self.send_error.is_some() {
-            Some(REFUSED_TIMEOUT)
-        } else {
-            self.limits.idle_timeout
-        };
-        let speed = self.limits.remaining_wait(self.bytes_in);
-        if speed == Some(Duration::ZERO) {
-            return Err(self.timed_out(Phase::Receive));
-        }
-        let shorter = limit.into_iter().chain(speed).min();
-        Ok(shorter.and_then(|limit| Instant::now().checked_add(limit)))
-    }
-
-    /// Waits, without a timeout, until `output`, a full pipe, has space again.
-    pub fn wait_output_writable(&mut self, output: BorrowedFd<'_>) -> Result<(), Failure> {
-        match self.interrupts.shutdown.wait(output, PollFlags::OUT, None) {
-            Ok(WaitOutcome::Ready(found)) if found.contains(PollFlags::ERR) => Err(broken_pipe()),
-            Ok(WaitOutcome::Shutdown(reason)) => Err(self.stopped(reason)),
-            Ok(_) => Ok(()),
-            Err(e) => Err(Failure::new(Phase::Stdout, "-", e)),
-        }
-    }
-
-    fn check_interrupt(&mut self) -> Result<(), Failure> {
-        if let Some(start) = self.read_start.take() {
-            self.limits.add_wait(start);
-        }
-        match self.watchdog.as_ref().and_then(Watchdog::end) {
-            None => Ok(()),
-            Some(cause) => Err(self.interrupted(cause)),
-        }
-    }
-
-    fn interrupted(&mut self, cause: InterruptCause) -> Failure {
-        match cause {
-            InterruptCause::Idle => self.timed_out(Phase::Receive),
-            InterruptCause::Shutdown(reason) => self.stopped(reason),
-            InterruptCause::StdoutClosed => broken_pipe(),
-        }
-    }
-
-    fn timed_out(&mut self, phase: Phase) -> Failure {
-        if let Some(e) = self.send_error.take() {
-            self.ended_by = EndedBy::Reset;
-            return self.refused(Phase::Send, e);
-        }
-        self.ended_by = EndedBy::Timeout;
-        let is_slow = phase == Phase::Receive
-            && self.limits.remaining_wait(self.bytes_in) == Some(Duration::ZERO);
-        match self.limits.min_speed.as_ref().filter(|_| is_slow) {
-            Some(speed) => {
-                Failure::new(phase, &self.target, speed.cause()).with_code(ExitCode::Timeout)
-            }
-            None => {
-                Failure::timeout(phase, &self.target, self.limits.idle_timeout.unwrap_or_default())
-            }
-        }
-    }
-
-    fn stopped(&mut self, reason: ShutdownReason) -> Failure {
-        self.ended_by = EndedBy::from(reason);
-        Failure::shutdown(Phase::Receive, &self.target, reason)
-    }
-}
-
-/// The failure of a write to stdout whose reader is gone.
-fn broken_pipe() -> Failure {
-    Failure::new(Phase::Stdout, "-", io::Error::from_raw_os_error(libc::EPIPE))
-}
-
-/// Whether the local system refused to send, and not the peer to receive.
-fn is_local_abort(error: &io::Error) -> bool {
-    error.raw_os_error().is_some_and(|errno| errno != libc::EPIPE && errno != libc::ECONNRESET)
 }
 
 #[cfg(test)]
@@ -353,9 +148,10 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::error::{ExitCode, Phase};
     use crate::fetch::options::LimitOptions;
     use crate::net::stream::Reader;
-    use crate::shutdown::Shutdown;
+    use crate::shutdown::ShutdownReason;
 
     /// A reader whose descriptor is hidden, as under TLS.
     struct Layered(Box<dyn Reader>);
@@ -382,9 +178,9 @@ mod tests {
             stream.reader = Box::new(Layered(stream.reader));
         }
         let limits = LimitOptions { idle_timeout, max_rate: None, min_rate: None };
-        let interrupts = Interrupts { shutdown: Shutdown::new(None).unwrap(), output: None };
+        let shutdown = Shutdown::new(None).unwrap();
         let limits = Limits::new(&limits);
-        (HttpConnection::new(stream, "peer".into(), limits, interrupts).unwrap(), peer)
+        (HttpConnection::new(stream, "peer".into(), limits, shutdown), peer)
     }
 
     #[test]
@@ -395,7 +191,10 @@ mod tests {
             let mut buffer = [0; 9];
             assert!(matches!(connection.receive(&mut buffer), Ok(ReadOutcome::Bytes(3))));
             drop(peer);
-            assert!(matches!(connection.receive(&mut buffer), Ok(ReadOutcome::End)));
+            assert!(matches!(
+                connection.receive(&mut buffer),
+                Ok(ReadOutcome::End(StreamEnd::Clean))
+            ));
             assert_eq!((connection.bytes_in, connection.ended_by), (3, EndedBy::Peer));
             connection.close();
         }
@@ -419,7 +218,7 @@ mod tests {
     fn shutdown_ends_a_blocked_read() {
         for kind in [Kind::Plain, Kind::Layered] {
             let (mut connection, _peer) = connection(kind, None);
-            let shutdown = connection.interrupts.shutdown.clone();
+            let shutdown = connection.shutdown.clone();
             let ender = thread::spawn(move || shutdown.trigger(ShutdownReason::Terminate));
             let failure = connection.receive(&mut [0; 9]).unwrap_err();
             assert_eq!(failure.code, ExitCode::Terminated);

@@ -8,7 +8,7 @@ use super::resume::ResumePoint;
 use super::resume_tag::Validators;
 use super::status;
 use crate::error::Failure;
-use crate::http::range::{self, ContentRange, RangeSpec, ShortRange};
+use crate::http::range::{self, RangeSpec, ShortRange};
 use crate::http::{Error, Head, HttpUrl, redirect};
 use crate::net::proxy::Proxy;
 use crate::report::Report;
@@ -43,17 +43,13 @@ impl NextAction {
 
 /// One request with what its response is compared to.
 pub struct Exchange<'a> {
-    /// The options of the run.
     pub options: &'a FetchOptions,
     /// Receives warnings and the event of the head.
     pub report: &'a Report,
-    /// The requested URL.
     pub url: &'a HttpUrl,
-    /// The number of the connection.
     pub conn: u64,
     /// The bytes of an earlier run that the request continues.
     pub resume_point: Option<&'a ResumePoint>,
-    /// The condition of the request.
     pub condition: Option<&'a Condition>,
     /// The proxy that the request itself was sent to.
     pub proxy: Option<&'a Proxy>,
@@ -72,7 +68,7 @@ impl Exchange<'_> {
         if self.options.output.raw {
             return Ok(NextAction::Deliver(None));
         }
-        if let Some(url) = self.redirect(head)? {
+        if let Some(url) = self.redirect(head).map_err(|error| error.failure(self.url))? {
             return Ok(NextAction::Redirect(url));
         }
         if !self.is_last_attempt && status::is_retryable_status(head.status) {
@@ -82,10 +78,11 @@ impl Exchange<'_> {
         if self.is_refused(head.status) && !restarts {
             return Err(self.error_page(head));
         }
-        match self.resume_point {
+        let action = match self.resume_point {
             Some(point) => self.resume_action(head, length, point),
             None => self.first_action(head),
-        }
+        };
+        action.map_err(|error| error.failure(self.url))
     }
 
     /// Whether a response of this status fails and is not saved: it describes an error and would
@@ -94,21 +91,24 @@ impl Exchange<'_> {
         status >= 400 && !self.options.response.any_status && self.has_file
     }
 
-    /// Emits a warning about this exchange.
     pub fn warn(&self, text: &str) {
         self.report.warn(Some(self.conn), format!("{}: {text}", self.url));
     }
 
-    fn failure(&self, error: Error) -> Failure {
-        error.failure(self.url)
-    }
-
-    fn redirect(&self, head: &Head) -> Result<Option<HttpUrl>, Failure> {
+    /// The target of a redirect that is followed; fails with 47 on one from https to http unless
+    /// allowed.
+    fn redirect(&self, head: &Head) -> Result<Option<HttpUrl>, Error> {
         let request = &self.options.request;
         if request.max_redirects == 0 {
             return Ok(None);
         }
-        redirect::target(head, self.url, request.downgrade).map_err(|error| self.failure(error))
+        match redirect::target(head, self.url)? {
+            Some(to) if self.url.is_tls() && !to.is_tls() && !request.allow_downgrade => {
+                let text = format!("redirect from https to {to} (--allow-downgrade permits it)");
+                Err(Error::redirect(text))
+            }
+            target => Ok(target),
+        }
     }
 
     fn error_page(&self, head: &Head) -> Failure {
@@ -120,7 +120,7 @@ impl Exchange<'_> {
     }
 
     /// The action for a request without a resume point.
-    fn first_action(&self, head: &Head) -> Result<NextAction, Failure> {
+    fn first_action(&self, head: &Head) -> Result<NextAction, Error> {
         let short = self.check_range(head)?;
         // A server without conditional requests sends what it has, however old it is.
         let condition = self.condition.filter(|_| head.status == 200);
@@ -130,12 +130,9 @@ impl Exchange<'_> {
         Ok(NextAction::Deliver(short))
     }
 
-    fn check_range(&self, head: &Head) -> Result<Option<ShortRange>, Failure> {
+    fn check_range(&self, head: &Head) -> Result<Option<ShortRange>, Error> {
         match (&self.options.request.range, head.status) {
-            (Some(range), 206) => {
-                let checked = range::check_range(head, RangeSpec::of(range));
-                return checked.map_err(|error| self.failure(error));
-            }
+            (Some(range), 206) => return range::check_range(head, range.spec),
             (Some(_), 200) => self.warn("the server ignored the range and sends the complete body"),
             (None, 206) => self.warn("the server sends a range that was not requested"),
             _ => {}
@@ -149,13 +146,20 @@ impl Exchange<'_> {
         head: &Head,
         length: Option<u64>,
         point: &ResumePoint,
-    ) -> Result<NextAction, Failure> {
+    ) -> Result<NextAction, Error> {
         let received = Validators::load(head);
         match head.status {
-            206 => self.resumed_range(head, &received, point),
+            206 if point.is_complete() => Err(Error::protocol("206 to a request without a range")),
+            206 => {
+                let short = range::check_range(head, RangeSpec::From(point.length, None))?;
+                if point.is_stale(&received) || is_encoded(head) {
+                    self.warn("the file has changed on the server: downloading it from the start");
+                    return Ok(NextAction::Restart);
+                }
+                Ok(NextAction::Deliver(short))
+            }
             416 => {
-                let range = range::content_range(head).map_err(|error| self.failure(error))?;
-                let total = range.and_then(|ContentRange { total, .. }| total);
+                let total = range::content_range(head)?.and_then(|range| range.total);
                 if total == Some(point.length) && !point.is_stale(&received) {
                     return Ok(NextAction::AlreadyComplete);
                 }
@@ -171,25 +175,6 @@ impl Exchange<'_> {
             }
             _ => Ok(NextAction::Deliver(None)),
         }
-    }
-
-    fn resumed_range(
-        &self,
-        head: &Head,
-        received: &Validators,
-        point: &ResumePoint,
-    ) -> Result<NextAction, Failure> {
-        if point.is_complete() {
-            let error = Error::protocol("206 to a request without a range");
-            return Err(self.failure(error));
-        }
-        let checked = range::check_range(head, RangeSpec::From(point.length, None));
-        let short = checked.map_err(|error| self.failure(error))?;
-        if point.is_stale(received) || is_encoded(head) {
-            self.warn("the file has changed on the server: downloading it from the start");
-            return Ok(NextAction::Restart);
-        }
-        Ok(NextAction::Deliver(short))
     }
 }
 

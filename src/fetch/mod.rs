@@ -1,27 +1,32 @@
 //! http-get: downloads URLs one after the other, each with redirects, retries and resumption.
 //!
-//! [`download`] makes one exchange after the other, [`download_state`] decides which; [`transaction`]
-//! reads the response of one, [`exchange`] decides at its head what is done, [`response_handler`] and
-//! [`output`] write its body; [`partial_file`], [`resume`] and [`resume_tag`] are the file that can be continued.
+//! [`download`] makes one exchange after the other, [`attempts`] counts them; [`connect`]
+//! connects and makes the request of one. [`transaction`] reads its response from a [`connection`];
+//! [`exchange`] and [`response`] decide at its head what is done, [`output`] writes its body.
+//! [`partial_file`], [`resume`] and [`resume_tag`] are the file that can be continued.
 
-pub mod binary_body;
-pub mod condition;
-pub mod connection;
-pub mod download;
-pub mod download_state;
-pub mod exchange;
-pub mod limits;
+mod attempts;
+mod binary_body;
+mod body_splice;
+mod condition;
+mod connect;
+mod connection;
+mod download;
+mod exchange;
+mod limits;
 pub mod options;
 pub mod output;
+mod part_names;
 pub mod partial_file;
-pub mod read_watchdog;
-pub mod response_handler;
-pub mod resume;
-pub mod resume_tag;
-pub mod speed_limit;
-pub mod status;
-pub mod timings;
-pub mod transaction;
+mod peer_wait;
+mod response;
+mod response_error;
+mod resume;
+mod resume_tag;
+mod send;
+mod status;
+mod timings;
+mod transaction;
 
 pub use options::FetchOptions;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::partial_file::KeptName;
 use crate::error::Failure;
 use crate::http::ParserOptions;
-use crate::http::redirect::Downgrade;
+use crate::http::range::RequestedRange;
 use crate::http::request::CustomHeader;
 use crate::http::url::UserInfo;
 use crate::net::dial::Dialer;
@@ -43,8 +43,8 @@ pub struct RequestOptions {
     pub headers: Vec<CustomHeader>,
     /// User name and password for the origin of the first URL.
     pub user: Option<UserInfo>,
-    /// The value of Range.
-    pub range: Option<String>,
+    /// The requested bytes.
+    pub range: Option<RequestedRange>,
     /// The file or date that the response must be newer than.
     pub time_condition: Option<PathBuf>,
     /// Whether the connection is half-closed after the request.
@@ -56,7 +56,7 @@ pub struct RequestOptions {
     /// Redirects that are followed; 0 = the redirect itself is the response.
     pub max_redirects: u32,
     /// Whether a redirect may lead from https to http.
-    pub downgrade: Downgrade,
+    pub allow_downgrade: bool,
 }
 
 /// What is accepted as a response.

@@ -5,7 +5,8 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use super::binary_body::is_binary;
-use super::partial_file::{BodyMetadata, KeptName, PartialFile, Start};
+use super::part_names::Start;
+use super::partial_file::{BodyMetadata, KeptName, PartialFile};
 use crate::error::{Failure, Phase};
 use crate::net::stdout::Stdout;
 use crate::report::context::Context;
@@ -39,7 +40,6 @@ pub struct BodyOutput {
     part: Option<PartialFile>,
     /// Escapes control characters when stdout is a terminal.
     terminal: Option<TerminalEscaper>,
-    begun: bool,
     /// Nothing of the body has been checked for binary data yet.
     unchecked: bool,
     /// Whether anything has been written to stdout, which cannot be undone.
@@ -61,7 +61,6 @@ impl BodyOutput {
             shutdown: context.shutdown.clone(),
             part: None,
             terminal: terminal.then(|| TerminalEscaper::new(AllowedControls::Lines)),
-            begun: false,
             unchecked: true,
             stdout_written: false,
             progress: None,
@@ -92,7 +91,7 @@ impl BodyOutput {
         metadata: BodyMetadata,
     ) -> Result<(), Failure> {
         let offset = if let Start::Resume(point) = start { point.length } else { 0 };
-        (self.begun, self.unchecked, self.written) = (true, true, offset);
+        (self.unchecked, self.written) = (true, offset);
         if let Destination::File(path) = &self.destination {
             self.part = Some(PartialFile::open(path, start, metadata, &self.shutdown)?);
         }
@@ -101,11 +100,6 @@ impl BodyOutput {
             self.draw();
         }
         Ok(())
-    }
-
-    /// Whether a body has begun.
-    pub fn has_begun(&self) -> bool {
-        self.begun
     }
 
     /// Writes the lines of a header to stdout, for `-i`.

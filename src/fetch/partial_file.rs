@@ -2,7 +2,7 @@
 //! complete.
 
 use std::fs::{self, File, Metadata, Permissions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -10,30 +10,16 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-use super::resume::{PART_SUFFIX, ResumePoint, ResumeSource, file_error};
+use super::part_names::{PartNames, Start};
+use super::resume::file_error;
 use super::resume_tag::{ResumeTag, Validators};
 use crate::error::{Failure, Phase};
 use crate::process::output_file;
 use crate::process::output_file::{Entry, directory_of, follow_links};
 use crate::shutdown::Shutdown;
 
-/// The suffix of a partial file while that of an earlier run is kept beside it.
-const NEW_SUFFIX: &str = ".new";
-
 /// The interval of attempts to open a FIFO that has no reader yet: there is nothing to poll.
 const FIFO_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Where in its file a body begins.
-#[derive(Debug, Clone, Copy)]
-pub enum Start<'a> {
-    /// At the first byte; an existing partial file is replaced.
-    New,
-    /// At the first byte, with `--continue`; an existing partial file stays until the new one is
-    /// longer.
-    Restart(Option<&'a ResumePoint>),
-    /// After the bytes of an earlier run.
-    Resume(&'a ResumePoint),
-}
 
 /// What a file records about its body, in extended attributes and its modification time.
 #[derive(Debug, Clone, Default)]
@@ -58,24 +44,9 @@ pub enum KeptName {
 pub struct PartialFile {
     file: File,
     /// None where the target itself is written because it cannot be replaced (a device, a pipe).
-    names: Option<Names>,
+    names: Option<PartNames>,
     path: PathBuf,
     metadata: BodyMetadata,
-}
-
-/// The names of a file being written.
-#[derive(Debug)]
-struct Names {
-    /// The name during the download.
-    written: Entry,
-    /// The name if the download is interrupted.
-    part: Entry,
-    /// The name when it is complete.
-    target: Entry,
-    /// An earlier partial file with the name `part`, not to be replaced by a shorter one.
-    earlier: Option<File>,
-    /// The target is not to be replaced by a shorter one either.
-    continues: bool,
 }
 
 impl PartialFile {
@@ -97,9 +68,9 @@ impl PartialFile {
             return Ok(PartialFile { file, names: None, path: target, metadata });
         }
         let entry = Entry::of(&target).map_err(|e| file_error(&target, e))?;
-        let names = Names::choose(entry, start)?;
+        let names = PartNames::choose(entry, start)?;
         let path = names.written.path().to_path_buf();
-        let file = open_written(&names.written, start).map_err(|e| file_error(&path, e))?;
+        let file = names.open(start).map_err(|e| file_error(&path, e))?;
         metadata.tag.store(&file);
         if let Some(found) = found {
             let _ = file.set_permissions(Permissions::from_mode(mode_like(&found)));
@@ -192,52 +163,6 @@ fn mode_like(found: &Metadata) -> u32 {
     found.mode() & if is_own { 0o777 } else { 0o755 }
 }
 
-impl Names {
-    /// The names of the partial file of `target`.
-    fn choose(target: Entry, start: Start<'_>) -> Result<Names, Failure> {
-        let part = target.with_suffix(PART_SUFFIX);
-        let earlier = match start {
-            Start::Restart(point) => {
-                earlier_part(&part, point).map_err(|e| file_error(part.path(), e))?
-            }
-            _ => None,
-        };
-        let written = if earlier.is_some() { part.with_suffix(NEW_SUFFIX) } else { part.clone() };
-        let continues = !matches!(start, Start::New);
-        Ok(Names { written, part, target, earlier, continues })
-    }
-}
-
-/// Opens the file to write, positioned at `start`.
-fn open_written(written: &Entry, start: Start<'_>) -> io::Result<File> {
-    let Start::Resume(point) = start else {
-        let file = written.lock_or_create()?;
-        file.set_len(0)?;
-        return Ok(file);
-    };
-    let mut file = match &point.source {
-        ResumeSource::Part(part) => part.try_clone()?,
-        ResumeSource::Target(_) | ResumeSource::Complete => written.lock_or_create()?,
-    };
-    if let ResumeSource::Target(from) = &point.source {
-        file.set_len(0)?;
-        if io::copy(&mut from.take(point.length), &mut file)? < point.length {
-            return Err(io::Error::other("the file to continue has become shorter"));
-        }
-    }
-    file.seek(SeekFrom::Start(point.length))?;
-    Ok(file)
-}
-
-/// The partial file of an earlier run, locked, if it is not empty.
-fn earlier_part(part: &Entry, point: Option<&ResumePoint>) -> io::Result<Option<File>> {
-    let found = match point {
-        Some(ResumePoint { source: ResumeSource::Part(file), .. }) => Some(file.try_clone()?),
-        _ => part.lock_existing()?,
-    };
-    Ok(found.filter(|file| file.metadata().is_ok_and(|found| found.len() > 0)))
-}
-
 /// The directory of the partial file of `target`; none when `target` exists and is not a regular
 /// file.
 pub fn target_dir(target: &Path) -> Option<PathBuf> {
@@ -251,6 +176,7 @@ pub fn target_dir(target: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fetch::resume::ResumePoint;
 
     fn open(target: &Path, start: Start<'_>, tag: ResumeTag) -> Result<PartialFile, Failure> {
         PartialFile::open(

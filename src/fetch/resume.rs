@@ -16,13 +16,11 @@ pub const PART_SUFFIX: &str = ".part";
 /// The bytes of an earlier run.
 #[derive(Debug)]
 pub struct ResumePoint {
-    /// Their number.
     pub length: u64,
     /// The validator of the complete body: an ETag in quotes, or a date.
     pub validator: String,
     /// The tag of a partial file that continues them.
     pub tag: ResumeTag,
-    /// The file that has them.
     pub source: ResumeSource,
 }
 
@@ -142,7 +140,8 @@ pub fn http_date(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fetch::partial_file::{BodyMetadata, KeptName, PartialFile, Start};
+    use crate::fetch::part_names::Start;
+    use crate::fetch::partial_file::{BodyMetadata, KeptName, PartialFile};
     use crate::shutdown::Shutdown;
 
     fn find(target: &Path) -> Option<ResumePoint> {

@@ -110,12 +110,10 @@ pub fn is_marked_part(file: &File) -> bool {
 pub struct Validators {
     /// The ETag, weak or strong.
     pub etag: Option<String>,
-    /// The Last-Modified.
     pub date: Option<String>,
 }
 
 impl Validators {
-    /// Those of `head`.
     pub fn load(head: &Head) -> Validators {
         let text = |name| {
             let text = std::str::from_utf8(head.first(name)?).ok()?;

@@ -19,7 +19,7 @@ use super::output::Destination;
 use super::partial_file::KeptName;
 use super::{FetchOptions, run};
 use crate::error::{Failure, Phase};
-use crate::http::redirect::Downgrade;
+use crate::http::range::RequestedRange;
 use crate::http::url::UserInfo;
 use crate::http::{HttpUrl, ParserOptions};
 use crate::net::dial::Dialer;
@@ -128,7 +128,7 @@ pub fn options() -> FetchOptions {
             delay: Duration::ZERO,
             host_overrides: Vec::new(),
             max_redirects: 10,
-            downgrade: Downgrade::Refuse,
+            allow_downgrade: false,
         },
         response: ResponseOptions { parser: ParserOptions::default(), any_status: false },
         output: OutputOptions {
@@ -363,7 +363,8 @@ fn kept_part_takes_the_name_of_the_file_on_request() {
 
 #[test]
 fn requested_range_is_compared_with_the_received_one() {
-    let range = |options: &mut FetchOptions| options.request.range = Some("bytes=0-4".into());
+    let range =
+        |options: &mut FetchOptions| options.request.range = RequestedRange::parse("0-4").ok();
     let part = |range: &str, body: &str| {
         format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {range}\r\n\r\n{body}")
     };

@@ -25,7 +25,6 @@ struct Phases {
 }
 
 impl Timing {
-    /// Starts the clock.
     pub fn start() -> Timing {
         Timing {
             has_layers: false,

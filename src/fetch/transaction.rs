@@ -1,298 +1,176 @@
-//! Reads one response from a connection: bytes to parser events, events to the handler, until the
-//! response is complete or has failed.
+//! Reads the response of one exchange: bytes to parser events, until the response is complete or
+//! has failed.
+//!
+//! What its head leads to, and how the output begins and ends, is in [`response`](super::response).
 
-use std::io;
-#[cfg(target_os = "linux")]
-use std::os::fd::BorrowedFd;
-
+use super::body_splice::BodySplice;
 use super::connection::{HttpConnection, ReadOutcome};
-use super::options::FetchOptions;
-use super::response_handler::{BodyHandler, BodyUse, Completion};
-use crate::error::{ExitCode, Failure, Phase};
-use crate::http::{Error, ErrorKind, HttpUrl, ParserEvent, ResponseParser, StreamEnd};
+use super::exchange::{Exchange, NextAction};
+use super::output::BodyOutput;
+use crate::error::{ExitCode, Failure};
+use crate::http::{Error, ParserEvent, ResponseParser, StreamEnd};
 use crate::net::memory;
 use crate::net::stream::TRUNCATION_HINT;
-#[cfg(target_os = "linux")]
-use crate::transfer::TransferError;
-#[cfg(target_os = "linux")]
-use crate::transfer::splice::{BoundedSplice, SpliceOutcome};
 
 /// The size of one read: large enough that the cost of a system call does not count.
 const BUFFER: usize = 256 << 10;
 /// The size where memory is short.
 const MIN_BUFFER: usize = 4 << 10;
 
-/// The receiving side of one exchange.
+/// The receiving side of one exchange, whose request has been sent.
 pub struct Transaction<'a> {
-    connection: &'a mut HttpConnection,
-    url: &'a HttpUrl,
-    parser: ResponseParser,
-    /// `--raw`: bytes are delivered as received.
-    raw: bool,
+    pub exchange: Exchange<'a>,
+    pub connection: &'a mut HttpConnection,
+    pub output: &'a mut BodyOutput,
+    pub parser: ResponseParser,
+    /// What its head led to.
+    pub action: NextAction,
+    /// The failure that the status means where it is 400 or above.
+    pub status_error: Option<Failure>,
+    splice: BodySplice,
+    /// Whether it has a head, unlike HTTP/0.9.
+    pub has_head: bool,
     /// `--raw`, and the response cannot be parsed: bytes are only copied.
     raw_passthrough: bool,
-    first_bytes: [u8; 2],
-    splice: Splice,
-}
-
-/// Whether the kernel can move body bytes from the socket to the output.
-enum Splice {
-    Untried,
-    #[cfg(target_os = "linux")]
-    Active(BoundedSplice),
-    Unsupported,
+    /// The first bytes of the response.
+    pub first_bytes: [u8; 2],
 }
 
 impl<'a> Transaction<'a> {
-    /// The exchange whose request was sent to `url` over `connection`.
     pub fn new(
+        exchange: Exchange<'a>,
         connection: &'a mut HttpConnection,
-        url: &'a HttpUrl,
-        options: &FetchOptions,
+        output: &'a mut BodyOutput,
     ) -> Transaction<'a> {
-        let raw = options.output.raw;
+        let is_raw = exchange.options.output.raw;
         Transaction {
+            parser: ResponseParser::new(exchange.options.response.parser.clone()),
+            splice: if is_raw { BodySplice::Unsupported } else { BodySplice::Untried },
+            exchange,
             connection,
-            url,
-            parser: ResponseParser::new(options.response.parser.clone()),
-            raw,
+            output,
+            action: NextAction::Deliver(None),
+            status_error: None,
+            has_head: false,
             raw_passthrough: false,
             first_bytes: [0; 2],
-            splice: if raw { Splice::Unsupported } else { Splice::Untried },
         }
     }
 
-    /// Reads the response to its end.
+    /// Reads the response to its end, then finishes its output, or keeps the incomplete file.
     ///
-    /// Fails at [`Phase::Receive`], with the code of what is wrong with the response and with
-    /// «got N of M» where a body had begun, or as the handler does.
-    pub fn read(&mut self, handler: &mut BodyHandler<'_>) -> Result<Completion, Failure> {
+    /// Fails at [`Phase::Receive`](crate::error::Phase::Receive), with the code of what is wrong with the response and with
+    /// «got N of M» where a body had begun, or as the output does.
+    pub fn run(mut self) -> Result<NextAction, Failure> {
+        match self.read().and_then(|()| self.check_length()) {
+            Ok(()) => self.finish(),
+            Err(failure) => Err(self.keep_partial(failure)?),
+        }
+    }
+
+    fn read(&mut self) -> Result<(), Failure> {
         let mut buffer = Vec::new();
         loop {
-            let received = match self.splice_len() {
-                0 => self.receive(&mut buffer)?,
-                max => match self.splice(handler, max)? {
-                    Some(received) => received,
-                    None => self.receive(&mut buffer)?,
-                },
+            let is_complete = match self.receive(&mut buffer)? {
+                ReadOutcome::Bytes(n) => self.on_bytes(&buffer[..n])?,
+                ReadOutcome::End(end) => self.on_end(end)?,
+                ReadOutcome::Error(e) => return Err(self.read_error(e)),
             };
-            let completion = match received {
-                ReadOutcome::Bytes(n) => self.on_bytes(&buffer[..n], handler)?,
-                ReadOutcome::End => self.on_end(StreamEnd::Clean, handler)?,
-                ReadOutcome::Truncated => self.on_end(StreamEnd::Truncated, handler)?,
-                ReadOutcome::Error(e) => return Err(self.read_error(e, handler)),
-            };
-            if let Some(completion) = completion {
-                return Ok(completion);
+            if is_complete {
+                return Ok(());
             }
         }
     }
 
+    /// Reads to `buffer`, or lets the kernel move bytes to the output, which are counted already.
     fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<ReadOutcome, Failure> {
-        if buffer.is_empty() {
-            *buffer = memory::zeroed_buffer(BUFFER, MIN_BUFFER);
-        }
-        self.connection.receive(buffer).map_err(|failure| self.with_progress(failure))
-    }
-
-    /// How many bytes the kernel may move; 0 if they have to be read.
-    fn splice_len(&self) -> u64 {
-        let len = self.parser.passthrough_len();
-        let min = match self.splice {
-            Splice::Unsupported => return 0,
-            // What was begun in the kernel is finished there, if its end is known.
-            #[cfg(target_os = "linux")]
-            Splice::Active(_) if self.parser.progress().expected.is_some() => 1,
-            _ => BUFFER as u64,
-        };
-        if len < min { 0 } else { len }
-    }
-
-    /// Lets the kernel move up to `max` bytes to the handler's output. None when they have to be
-    /// read; no bytes when some were moved.
-    #[cfg(target_os = "linux")]
-    fn splice(
-        &mut self,
-        handler: &mut BodyHandler<'_>,
-        max: u64,
-    ) -> Result<Option<ReadOutcome>, Failure> {
-        let (Some(_), Some(to)) = (self.connection.raw(), handler.raw_output()) else {
-            return Ok(None);
-        };
-        self.connection.wait_readable().map_err(|failure| self.with_progress(failure))?;
-        let Some(from) = self.connection.raw() else { return Ok(None) };
-        if let Splice::Untried = self.splice {
-            let splice = BoundedSplice::between(from, to);
-            tracing::debug!(
-                bytes = max,
-                splice = splice.is_some(),
-                "body: is moved by the kernel or copied"
-            );
-            self.splice = splice.map_or(Splice::Unsupported, Splice::Active);
-        }
-        let Splice::Active(splice) = &mut self.splice else { return Ok(None) };
-        match splice.move_some(from, to, max) {
-            Ok(SpliceOutcome::Moved(n)) => {
-                self.connection.count_spliced(n);
-                self.parser.advance_passthrough(n);
-                handler.on_spliced(Ok(n))?;
+        let spliced = self.splice.move_some(self.connection, self.output, &mut self.parser);
+        let received = spliced.and_then(|moved| match moved {
+            Some(moved) => Ok(moved),
+            None => {
+                if buffer.is_empty() {
+                    *buffer = memory::zeroed_buffer(BUFFER, MIN_BUFFER);
+                }
+                self.connection.receive(buffer)
             }
-            Ok(SpliceOutcome::WouldBlock) => self.wait_output_writable(to)?,
-            Ok(SpliceOutcome::Unsupported) => {
-                self.splice = Splice::Unsupported;
-                return Ok(None);
-            }
-            Err(TransferError::Read(e)) => {
-                let outcome = ReadOutcome::Error(e);
-                self.connection.count(&outcome);
-                return Ok(Some(outcome));
-            }
-            Err(TransferError::Write(e)) => handler.on_spliced(Err(e))?,
-        }
-        Ok(Some(ReadOutcome::Bytes(0)))
+        });
+        received.map_err(|failure| self.with_progress(failure))
     }
 
-    #[cfg(target_os = "linux")]
-    fn wait_output_writable(&mut self, output: BorrowedFd<'_>) -> Result<(), Failure> {
-        let result = self.connection.wait_output_writable(output);
-        result.map_err(|failure| self.with_progress(failure))
+    fn is_raw(&self) -> bool {
+        self.exchange.options.output.raw
     }
 
-    #[cfg(not(target_os = "linux"))]
-    fn splice(&mut self, _: &mut BodyHandler<'_>, _: u64) -> Result<Option<ReadOutcome>, Failure> {
-        Ok(None)
-    }
-
-    fn on_bytes(
-        &mut self,
-        bytes: &[u8],
-        handler: &mut BodyHandler<'_>,
-    ) -> Result<Option<Completion>, Failure> {
-        if self.raw {
-            handler.on_raw(bytes)?;
-        }
+    /// Takes received bytes; none when the kernel has moved some. Returns whether the response is
+    /// complete.
+    fn on_bytes(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
         if self.connection.bytes_in == bytes.len() as u64 {
             let known = bytes.len().min(2);
             self.first_bytes[..known].copy_from_slice(&bytes[..known]);
+            if self.is_raw() {
+                self.begin_unnamed_body()?;
+            }
         }
-        self.parse(bytes, handler)
+        if self.is_raw() {
+            self.output.write(bytes)?;
+        }
+        self.parse(bytes)
     }
 
-    fn on_end(
-        &mut self,
-        end: StreamEnd,
-        handler: &mut BodyHandler<'_>,
-    ) -> Result<Option<Completion>, Failure> {
+    fn on_end(&mut self, end: StreamEnd) -> Result<bool, Failure> {
         if self.raw_passthrough {
-            return Ok(Some(Completion::Full));
+            return Ok(true);
         }
         let acceptable = self.parser.is_open_ended() && self.connection.ended_between_records();
         self.parser.end(end);
         if let Some(failure) = self.connection.send_failure() {
             return Err(failure);
         }
-        self.parse(&[], handler).map_err(|failure| match failure.code {
+        self.parse(&[]).map_err(|failure| match failure.code {
             ExitCode::Partial if acceptable => failure.with_hint(TRUNCATION_HINT),
             _ => failure,
         })
     }
 
-    /// Gives the events of `input` to the handler; returns how the response ended, if it did.
-    fn parse(
-        &mut self,
-        mut input: &[u8],
-        handler: &mut BodyHandler<'_>,
-    ) -> Result<Option<Completion>, Failure> {
+    /// Handles the events of `input`; returns whether the response is complete.
+    pub fn parse(&mut self, mut input: &[u8]) -> Result<bool, Failure> {
         while !self.raw_passthrough {
-            let event = match self.parser.next(&mut input) {
-                Ok(event) => event,
-                Err(error) => return self.on_error(&error, handler),
-            };
-            match event {
-                ParserEvent::NeedInput => return Ok(None),
-                ParserEvent::Interim(head) => handler.on_interim(&head)?,
-                ParserEvent::Note(note) => handler.on_note(&note),
-                ParserEvent::Body(_) if self.raw => {}
-                ParserEvent::Body(bytes) => handler.on_body(bytes)?,
-                ParserEvent::Head => {
-                    let length = self.parser.progress().expected;
-                    if handler.on_head(self.parser.head(), length)? == BodyUse::Skip {
-                        return Ok(Some(Completion::HeadOnly));
+            match self.parser.next(&mut input) {
+                Ok(ParserEvent::NeedInput) => break,
+                Ok(ParserEvent::Interim(head)) => self.report_head(&head)?,
+                Ok(ParserEvent::Note(note)) => self.exchange.warn(&note),
+                Ok(ParserEvent::Body(bytes)) => {
+                    if !self.exchange.options.output.raw {
+                        self.output.write(bytes)?;
                     }
                 }
-                ParserEvent::Done => {
-                    if !input.is_empty() && !self.raw {
+                Ok(ParserEvent::Head(head)) => {
+                    self.has_head = head.is_some();
+                    self.on_head(head)?;
+                    if !matches!(self.action, NextAction::Deliver(_)) {
+                        return Ok(true);
+                    }
+                }
+                Ok(ParserEvent::Done) => {
+                    if !input.is_empty() && !self.is_raw() {
                         let n = input.len();
-                        handler.on_note(&format!("{n} bytes after the end of the response"));
+                        self.exchange.warn(&format!("{n} bytes after the end of the response"));
                     }
-                    return Ok(Some(Completion::Full));
+                    return Ok(true);
                 }
+                Err(error) => self.on_error(&error)?,
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// With `--raw` the bytes of a malformed response are copied; otherwise it fails.
-    fn on_error(
-        &mut self,
-        error: &Error,
-        handler: &mut BodyHandler<'_>,
-    ) -> Result<Option<Completion>, Failure> {
-        if self.raw && matches!(error.kind, ErrorKind::Protocol | ErrorKind::Limit) {
-            handler.on_note(&format!("{error}; the rest is copied without parsing"));
+    fn on_error(&mut self, error: &Error) -> Result<(), Failure> {
+        if self.is_raw() && matches!(error.code, ExitCode::Protocol | ExitCode::Limit) {
+            self.exchange.warn(&format!("{error}; the rest is copied without parsing"));
             self.raw_passthrough = true;
-            return Ok(None);
+            return Ok(());
         }
         Err(self.parse_error(error))
-    }
-
-    /// The failure of a connection that broke, after the decoders have delivered what they hold.
-    fn read_error(&mut self, e: io::Error, handler: &mut BodyHandler<'_>) -> Failure {
-        self.parser.end(StreamEnd::Truncated);
-        if let Err(failure) = self.parse(&[], handler)
-            && failure.phase != Phase::Receive
-        {
-            return failure;
-        }
-        if let Some(failure) = self.connection.send_failure() {
-            return failure;
-        }
-        let failure = Failure::new(Phase::Receive, self.url, e);
-        let began = self.connection.bytes_in > 0 || self.connection.is_partly_delivered();
-        // The phase of a layer's own failure (TLS) stays.
-        if began && failure.phase == Phase::Receive {
-            return self.with_progress(failure.with_code(ExitCode::Partial));
-        }
-        failure
-    }
-
-    fn parse_error(&self, error: &Error) -> Failure {
-        let failure = error.failure(self.url);
-        let failure = match (self.first_bytes, self.url.is_tls(), error.kind) {
-            ([0x15 | 0x16, 3], false, ErrorKind::Protocol) => {
-                failure.with_hint("the server speaks TLS: use https://")
-            }
-            _ => failure,
-        };
-        self.with_progress(failure)
-    }
-
-    /// Adds «got N of M» to a failure where a body had begun.
-    fn with_progress(&self, failure: Failure) -> Failure {
-        if self.parser.head().is_none() || failure.phase != Phase::Receive {
-            return failure;
-        }
-        let progress = self.parser.progress();
-        let expected = match progress.expected {
-            Some(bytes) => format!("{bytes} bytes"),
-            None => "an unknown number of bytes".to_string(),
-        };
-        let text = format!("{}; got {} of {expected}", failure.cause(), progress.received);
-        let counted = Failure::new(failure.phase, &failure.target, text);
-        let counted = counted.with_code(failure.code);
-        match failure.hint {
-            Some(hint) => counted.with_hint(hint),
-            None => counted,
-        }
     }
 }

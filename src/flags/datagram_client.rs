@@ -9,8 +9,7 @@ use clap::Args;
 
 use crate::datagram::client::ping;
 use crate::datagram::client::source::DatagramSource;
-use crate::datagram::client::targets::TargetOptions;
-use crate::datagram::client::{Replies, SendJob};
+use crate::datagram::client::{Replies, SendJob, TargetOptions};
 use crate::error::{Failure, Phase};
 use crate::flags::connect;
 use crate::flags::connect::FamilyFlags;

@@ -129,10 +129,10 @@ impl DatagramServiceFlags {
         self.reject_unused_flags(name)?;
         let reply = |base| Handler::from_reply_script(self.reply_script(base));
         Ok(match name {
-            DatagramServiceName::Print => Handler::print(self.print_format()),
+            DatagramServiceName::Print => Handler::Print(self.print_format()),
             DatagramServiceName::Echo => Handler::Echo,
             DatagramServiceName::Discard => Handler::Discard,
-            DatagramServiceName::Exec => Handler::exec(self.exec.program()?),
+            DatagramServiceName::Exec => Handler::Exec(self.exec.program()?),
             DatagramServiceName::Hello => reply(ReplyScript::hello()),
             DatagramServiceName::Time => reply(ReplyScript::time()),
             DatagramServiceName::Ack => reply(ReplyScript::ack()),

@@ -15,10 +15,10 @@ use crate::fetch::options::{
 };
 use crate::fetch::output::Destination;
 use crate::fetch::partial_file::KeptName;
-use crate::http::redirect::Downgrade;
+use crate::http::range::RequestedRange;
 use crate::http::request::{self, CustomHeader};
 use crate::http::url::UserInfo;
-use crate::http::{HttpUrl, Leniency, ParserOptions, range};
+use crate::http::{HttpUrl, Leniency, ParserOptions};
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::layer::Layer;
@@ -91,7 +91,7 @@ pub struct RequestFlags {
     pub user: Option<UserInfo>,
     /// Request only these bytes: 0-99, 100- or -100
     #[arg(long, value_name = "RANGE", value_parser = byte_range, allow_hyphen_values = true)]
-    pub range: Option<String>,
+    pub range: Option<RequestedRange>,
     /// Download only if newer than FILE (its ETag or date) or DATE; otherwise exit with 0
     #[arg(short = 'z', long, alias = "time-cond", value_name = "FILE|DATE",
           value_hint = clap::ValueHint::FilePath, conflicts_with = "resume")]
@@ -238,7 +238,7 @@ impl RequestFlags {
             delay: self.delay,
             host_overrides: self.resolve,
             max_redirects: self.max_redirects,
-            downgrade: if self.allow_downgrade { Downgrade::Allow } else { Downgrade::Refuse },
+            allow_downgrade: self.allow_downgrade,
         }
     }
 }
@@ -311,8 +311,8 @@ fn user(word: &str) -> Result<UserInfo, String> {
     request::parse_user(word).map_err(|error| error.to_string())
 }
 
-fn byte_range(word: &str) -> Result<String, String> {
-    range::parse(word).map_err(|error| error.to_string())
+fn byte_range(word: &str) -> Result<RequestedRange, String> {
+    RequestedRange::parse(word).map_err(|error| error.to_string())
 }
 
 fn header_size(word: &str) -> Result<usize, String> {

@@ -130,8 +130,8 @@ impl ServiceFlags {
             ServiceName::Reply => by(self.default_reply()),
             ServiceName::Echo => Ok(Handler::Echo),
             ServiceName::Discard => Ok(Handler::Discard),
-            ServiceName::Pipe => Ok(Handler::print(PrintFormat::Bare)),
-            ServiceName::Exec => Ok(Handler::exec(self.exec.program()?)),
+            ServiceName::Pipe => Ok(Handler::Print(PrintFormat::Bare)),
+            ServiceName::Exec => Ok(Handler::Exec(self.exec.program()?)),
             ServiceName::File
             | ServiceName::Chat
             | ServiceName::Broadcast

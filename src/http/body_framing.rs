@@ -1,5 +1,7 @@
 //! Where the body of a response ends (RFC 9112 §6.3), without ambiguity.
 
+use std::collections::VecDeque;
+
 use super::error::Error;
 use super::head::Head;
 use super::syntax::{decimal, list, quote};
@@ -20,7 +22,7 @@ pub enum BodyFraming {
 /// Decides the framing of the body after `head`, a response to GET; adds notes about deviations.
 ///
 /// Fails with 8 on lengths that differ or are malformed, and on any transfer coding but `chunked`.
-pub fn framing(head: &Head, notes: &mut Vec<String>) -> Result<BodyFraming, Error> {
+pub fn framing(head: &Head, notes: &mut VecDeque<String>) -> Result<BodyFraming, Error> {
     if head.status == 204 || head.status == 304 {
         return Ok(BodyFraming::None);
     }
@@ -28,7 +30,9 @@ pub fn framing(head: &Head, notes: &mut Vec<String>) -> Result<BodyFraming, Erro
     let chunked = transfer_coding(head, notes)?;
     match (chunked, length) {
         (true, Some(_)) => {
-            notes.push("both Transfer-Encoding and Content-Length: using the chunks".to_string());
+            notes.push_back(
+                "both Transfer-Encoding and Content-Length: using the chunks".to_string(),
+            );
             Ok(BodyFraming::Chunked)
         }
         (true, None) => Ok(BodyFraming::Chunked),
@@ -58,7 +62,7 @@ fn content_length(head: &Head) -> Result<Option<u64>, Error> {
 ///
 /// `identity` means nothing and was once allowed; `chunked` twice is sent when proxies each add
 /// the field, and never means a body chunked twice.
-fn transfer_coding(head: &Head, notes: &mut Vec<String>) -> Result<bool, Error> {
+fn transfer_coding(head: &Head, notes: &mut VecDeque<String>) -> Result<bool, Error> {
     let mut chunked = 0;
     for value in head.values("transfer-encoding") {
         for coding in list(value).filter(|coding| !coding.is_empty()) {
@@ -76,10 +80,10 @@ fn transfer_coding(head: &Head, notes: &mut Vec<String>) -> Result<bool, Error> 
         return Err(Error::protocol("empty Transfer-Encoding"));
     }
     if chunked > 1 {
-        notes.push("Transfer-Encoding names chunked more than once".to_string());
+        notes.push_back("Transfer-Encoding names chunked more than once".to_string());
     }
     if chunked > 0 && head.minor == 0 {
-        notes.push("chunks in an HTTP/1.0 response".to_string());
+        notes.push_back("chunks in an HTTP/1.0 response".to_string());
     }
     Ok(chunked > 0)
 }

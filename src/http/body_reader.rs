@@ -5,17 +5,17 @@ use std::collections::VecDeque;
 
 use super::body_framing::{BodyFraming, framing};
 use super::chunked::ChunkedDecoder;
-use super::coding::{self, DecoderChain};
+use super::coding::DecoderChain;
 use super::error::Error;
 use super::event::{BodyProgress, ParserEvent, ParserOptions, StreamEnd};
 use super::head::Head;
 use super::range::range_len;
+use super::syntax::Leniency;
 
 #[derive(Debug)]
 enum State {
-    Length(u64),
-    Chunked(Box<ChunkedDecoder>),
-    Close,
+    /// Bytes of the body follow, or framing.
+    Body,
     /// Everything was received, or all that will be; the decoders may hold more.
     Tail(Result<(), Error>),
     Done,
@@ -23,18 +23,17 @@ enum State {
 
 /// Reads the body of one response.
 pub struct BodyReader {
+    /// How much of the body has been received.
+    pub progress: BodyProgress,
     state: State,
+    /// With the number of missing bytes, if that is known.
     framing: BodyFraming,
+    chunks: ChunkedDecoder,
     /// The length that Content-Range announces.
     range_len: Option<u64>,
     decoders: DecoderChain,
-    max_decoded: Option<u64>,
-    progress: BodyProgress,
     /// HTTP/0.9: the first bytes of the body, which the head reader has taken.
-    unread: Vec<u8>,
-    delivered: Vec<u8>,
-    /// Returned after the bytes before it are delivered.
-    pending_error: Option<Error>,
+    first_bytes: Vec<u8>,
 }
 
 impl BodyReader {
@@ -44,24 +43,16 @@ impl BodyReader {
     pub fn new(
         head: &Head,
         options: &ParserOptions,
-        notes: &mut Vec<String>,
+        notes: &mut VecDeque<String>,
     ) -> Result<BodyReader, Error> {
         let framing = if options.head_request { BodyFraming::None } else { framing(head, notes)? };
         let mut body = BodyReader::with_framing(framing);
-        body.max_decoded = options.max_decoded;
-        body.state = match framing {
-            BodyFraming::None | BodyFraming::Length(0) => State::Tail(Ok(())),
-            BodyFraming::Length(length) => State::Length(length),
-            BodyFraming::Chunked => {
-                State::Chunked(Box::new(ChunkedDecoder::new(options.max_header, options.leniency)))
-            }
-            BodyFraming::Close => State::Close,
-        };
         if framing == BodyFraming::None {
             return Ok(body);
         }
+        body.chunks = ChunkedDecoder::new(options.max_header, options.leniency);
         if options.decode {
-            body.decoders = DecoderChain::new(head, notes)?;
+            body.decoders = DecoderChain::new(head, options.max_decoded, notes)?;
         }
         body.range_len = range_len(head);
         body.progress.expected = match (framing, body.range_len) {
@@ -74,71 +65,101 @@ impl BodyReader {
         Ok(body)
     }
 
-    /// The reader of an HTTP/0.9 body that begins with `bytes`.
-    pub fn http09(bytes: Vec<u8>) -> BodyReader {
-        BodyReader { unread: bytes, ..BodyReader::with_framing(BodyFraming::Close) }
+    /// The reader of an HTTP/0.9 body that begins with `first_bytes`.
+    pub fn http09(first_bytes: Vec<u8>) -> BodyReader {
+        BodyReader { first_bytes, ..BodyReader::with_framing(BodyFraming::Close) }
+    }
+
+    /// The reader of a response without a body, which fails.
+    pub fn failed(error: Error) -> BodyReader {
+        BodyReader { state: State::Tail(Err(error)), ..BodyReader::with_framing(BodyFraming::None) }
     }
 
     fn with_framing(framing: BodyFraming) -> BodyReader {
+        let is_empty = matches!(framing, BodyFraming::None | BodyFraming::Length(0));
         BodyReader {
-            state: State::Close,
+            progress: BodyProgress::default(),
+            state: if is_empty { State::Tail(Ok(())) } else { State::Body },
             framing,
+            chunks: ChunkedDecoder::new(0, Leniency::Strict),
             range_len: None,
             decoders: DecoderChain::default(),
-            max_decoded: None,
-            progress: BodyProgress::default(),
-            unread: Vec::new(),
-            delivered: Vec::new(),
-            pending_error: None,
+            first_bytes: Vec::new(),
         }
-    }
-
-    /// How much of the body has been received.
-    pub fn progress(&self) -> BodyProgress {
-        self.progress
     }
 
     /// Whether only the end of the stream ends the body.
     pub fn is_open_ended(&self) -> bool {
-        matches!(self.state, State::Close)
+        matches!((&self.state, self.framing), (State::Body, BodyFraming::Close))
     }
 
     /// The next event of `input`, which shrinks by what was used; notes of the end are added.
+    ///
+    /// An error waits until the bytes before it are delivered.
     pub fn next<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
         notes: &mut VecDeque<String>,
     ) -> Result<ParserEvent<'a>, Error> {
-        if let Some(error) = self.pending_error.take() {
-            return Err(error);
+        if self.has_first_bytes() {
+            self.advance_passthrough(self.first_bytes.len() as u64);
+            return Ok(ParserEvent::Body(&self.first_bytes));
         }
-        match self.state {
-            State::Done => Ok(ParserEvent::Done),
-            _ if !self.unread.is_empty() => Ok(self.next_unread()),
-            _ => self.next_body(input, notes),
+        loop {
+            let len = usize::try_from(self.unframed_len()).unwrap_or(usize::MAX).min(input.len());
+            let data = &input[..len];
+            if self.decoders.is_empty() && len > 0 {
+                *input = &input[len..];
+                self.advance_passthrough(len as u64);
+                return Ok(ParserEvent::Body(data));
+            }
+            let mut rest = data;
+            let has_output = self.decoders.step(&mut rest)?;
+            let taken = len - rest.len();
+            if taken > 0 {
+                *input = &input[taken..];
+                self.advance(taken as u64);
+            }
+            if has_output {
+                self.progress.decoded += self.decoders.output().len() as u64;
+                return Ok(ParserEvent::Body(self.decoders.output()));
+            }
+            if taken == 0
+                && let Some(event) = self.read_framing(input, notes)?
+            {
+                return Ok(event);
+            }
         }
     }
 
     /// The stream has ended.
     pub fn end(&mut self, end: StreamEnd) {
-        let result = match &self.state {
-            State::Close if end == StreamEnd::Clean => Ok(()),
-            State::Close => Err(Error::truncated("the TLS stream ended without close_notify")),
-            State::Length(_) => Err(Error::truncated("the connection ended before the body did")),
-            State::Chunked(chunks) => {
-                Err(Error::truncated(format!("the connection ended {}", chunks.position())))
+        let result = match (&self.state, self.framing) {
+            (State::Tail(_) | State::Done, _) => return,
+            (_, BodyFraming::Close) if end == StreamEnd::Clean => Ok(()),
+            (_, BodyFraming::Close) => {
+                Err(Error::truncated("the TLS stream ended without close_notify"))
             }
-            State::Tail(_) | State::Done => return,
+            (_, BodyFraming::Chunked) => {
+                let position = self.chunks.position();
+                Err(Error::truncated(format!("the connection ended {position}")))
+            }
+            _ => Err(Error::truncated("the connection ended before the body did")),
         };
         self.finish_framing(result);
     }
 
-    /// The number of body bytes that follow without framing or content coding.
-    pub fn passthrough_len(&self) -> u64 {
-        if self.unread.is_empty() && self.decoders.is_empty() { self.unframed_len() } else { 0 }
+    fn has_first_bytes(&self) -> bool {
+        self.progress.received == 0 && !self.first_bytes.is_empty()
     }
 
-    /// Counts body bytes that were delivered without [`BodyReader::next`].
+    /// The number of body bytes that follow without framing or content coding.
+    pub fn passthrough_len(&self) -> u64 {
+        let is_plain = self.decoders.is_empty() && !self.has_first_bytes();
+        if is_plain { self.unframed_len() } else { 0 }
+    }
+
+    /// Counts body bytes that need no decoding as received and delivered.
     pub fn advance_passthrough(&mut self, count: u64) {
         self.progress.decoded += count;
         self.advance(count);
@@ -146,13 +167,17 @@ impl BodyReader {
 
     /// The number of body bytes, encoded or not, that follow without framing.
     fn unframed_len(&self) -> u64 {
-        let len = match &self.state {
-            State::Length(left) => *left,
-            State::Chunked(chunks) => chunks.data_len(),
-            State::Close => u64::MAX,
-            _ => 0,
-        };
-        len.min(self.range_left())
+        self.framed_len().min(self.range_left())
+    }
+
+    /// The same, whatever range is announced.
+    fn framed_len(&self) -> u64 {
+        match (&self.state, self.framing) {
+            (State::Tail(_) | State::Done, _) | (_, BodyFraming::None) => 0,
+            (_, BodyFraming::Length(left)) => left,
+            (_, BodyFraming::Chunked) => self.chunks.data_len(),
+            (_, BodyFraming::Close) => u64::MAX,
+        }
     }
 
     /// How much of the announced range is missing.
@@ -160,26 +185,17 @@ impl BodyReader {
         self.range_len.map_or(u64::MAX, |len| len.saturating_sub(self.progress.received))
     }
 
-    /// Whether `input` has body bytes after the end of the announced range.
-    fn exceeds_range(&self, input: &[u8]) -> bool {
-        let has_body = match &self.state {
-            State::Chunked(chunks) => chunks.data_len() > 0,
-            state => matches!(state, State::Close),
-        };
-        has_body && !input.is_empty() && self.range_left() == 0
-    }
-
     fn advance(&mut self, count: u64) {
         self.progress.received += count;
-        match &mut self.state {
-            State::Length(left) => {
+        match &mut self.framing {
+            BodyFraming::Length(left) => {
                 *left = left.saturating_sub(count);
                 if *left == 0 {
                     self.finish_framing(Ok(()));
                 }
             }
-            State::Chunked(chunks) => chunks.advance(count),
-            _ => {}
+            BodyFraming::Chunked => self.chunks.advance(count),
+            BodyFraming::None | BodyFraming::Close => {}
         }
     }
 
@@ -196,79 +212,19 @@ impl BodyReader {
         self.state = State::Tail(result);
     }
 
-    fn next_unread(&mut self) -> ParserEvent<'_> {
-        self.delivered = std::mem::take(&mut self.unread);
-        self.advance_passthrough(self.delivered.len() as u64);
-        ParserEvent::Body(&self.delivered)
-    }
-
-    fn next_body<'a, 'i: 'a>(
-        &'a mut self,
-        input: &mut &'i [u8],
-        notes: &mut VecDeque<String>,
-    ) -> Result<ParserEvent<'a>, Error> {
-        loop {
-            let data = &input[..available(self.unframed_len(), input)];
-            let mut rest = data;
-            let has_output = if self.decoders.is_empty() {
-                rest = &[];
-                false
-            } else {
-                self.decoders.step(&mut rest)?
-            };
-            let taken = data.len() - rest.len();
-            *input = &input[taken..];
-            if taken > 0 {
-                self.advance(taken as u64);
-            }
-            if has_output {
-                return self.emit_decoded();
-            }
-            if taken > 0 && self.decoders.is_empty() {
-                self.progress.decoded += taken as u64;
-                return Ok(ParserEvent::Body(data));
-            }
-            if taken == 0
-                && let Some(event) = self.read_framing(input, notes)?
-            {
-                return Ok(event);
-            }
-        }
-    }
-
-    /// Delivers the output of the decoders, as far as the limits allow.
-    fn emit_decoded(&mut self) -> Result<ParserEvent<'_>, Error> {
-        let (length, encoded) = (self.decoders.output().len() as u64, self.decoders.consumed());
-        let max = self.max_decoded.unwrap_or(coding::bomb_size(encoded));
-        let out = length.min(max.saturating_sub(self.progress.decoded));
-        if out < length {
-            self.pending_error = Some(match self.max_decoded {
-                Some(max) => Error::limit(format!("more than --max-decoded {max} bytes")),
-                None => coding::bomb(max, encoded),
-            });
-        }
-        self.progress.decoded += out;
-        match usize::try_from(out) {
-            Ok(out) if out > 0 => Ok(ParserEvent::Body(&self.decoders.output()[..out])),
-            _ => self.pending_error.take().map_or(Ok(ParserEvent::NeedInput), Err),
-        }
-    }
-
-    /// Reads framing from `input`; returns nothing when body bytes may follow now. An error waits
-    /// in the tail until the bytes before it are delivered.
+    /// Reads framing from `input`; returns nothing when body bytes may follow now.
     fn read_framing<'a>(
         &mut self,
         input: &mut &[u8],
         notes: &mut VecDeque<String>,
     ) -> Result<Option<ParserEvent<'a>>, Error> {
-        if self.exceeds_range(input) {
-            self.finish_framing(Err(Error::protocol(
-                "more bytes than the Content-Range announces",
-            )));
+        if self.framed_len() > 0 && !input.is_empty() && self.range_left() == 0 {
+            let text = "more bytes than the Content-Range announces";
+            self.finish_framing(Err(Error::protocol(text)));
         }
-        match &mut self.state {
-            State::Tail(_) => return self.check_complete(notes).map(Some),
-            State::Chunked(chunks) => match chunks.read_framing(input) {
+        match (&self.state, self.framing) {
+            (State::Tail(_) | State::Done, _) => return self.check_complete(notes).map(Some),
+            (State::Body, BodyFraming::Chunked) => match self.chunks.read_framing(input) {
                 Ok(true) => self.finish_framing(Ok(())),
                 Ok(false) if input.is_empty() => return Ok(Some(ParserEvent::NeedInput)),
                 Ok(false) => {}
@@ -286,15 +242,8 @@ impl BodyReader {
     ) -> Result<ParserEvent<'a>, Error> {
         if let State::Tail(result) = std::mem::replace(&mut self.state, State::Done) {
             result?;
-            let mut found = Vec::new();
-            self.decoders.finish(self.framing, &mut found)?;
-            notes.extend(found);
+            self.decoders.finish(self.framing, notes)?;
         }
         Ok(notes.pop_front().map_or(ParserEvent::Done, ParserEvent::Note))
     }
-}
-
-/// How much of `input` is within the next `len` bytes.
-fn available(len: u64, input: &[u8]) -> usize {
-    input.len().min(usize::try_from(len).unwrap_or(usize::MAX))
 }

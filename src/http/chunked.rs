@@ -1,8 +1,8 @@
 //! The chunked transfer coding (RFC 9112 §7.1): sizes, extensions, data and trailers, each limited.
 
 use super::error::Error;
-use super::header_fields::check_trailer;
-use super::line::{LineReader, bare_lf};
+use super::head::check_trailer;
+use super::line::{LineReader, bare_lf, strip_crlf};
 use super::syntax::{Leniency, quote};
 use extension::check;
 
@@ -106,17 +106,18 @@ impl ChunkedDecoder {
     }
 
     fn size_line(&mut self, input: &mut &[u8]) -> Result<(), Error> {
-        if !self.lines.push(input, MAX_LINE, "chunk size line")? {
+        let Some(line) = self.lines.next(input, MAX_LINE, "chunk size line")? else {
             return Ok(());
-        }
-        let line = self.lines.text(self.leniency)?;
-        let ChunkSize { size, digits } = ChunkSize::parse(line)?;
+        };
+        let line = strip_crlf(&line, self.leniency)?;
+        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let malformed = || Error::protocol(format!("malformed chunk size {}", quote(line)));
+        let size = parse_size(&line[..digits]).ok_or_else(malformed)?;
         check(&line[digits..], self.leniency)?;
         self.extensions += (line.len() - digits.min(FREE_DIGITS)) as u64;
         if self.extensions > FREE_EXTENSIONS + self.data {
             return Err(Error::limit("more chunk extensions than body"));
         }
-        self.lines.clear();
         (self.size, self.left) = (size, size);
         self.state = if size == 0 { State::Trailers } else { State::Data };
         Ok(())
@@ -137,10 +138,8 @@ impl ChunkedDecoder {
 
     fn trailer(&mut self, input: &mut &[u8]) -> Result<(), Error> {
         let left = self.max_trailer - self.trailer_bytes;
-        if !self.lines.push(input, left, "trailer")? {
-            return Ok(());
-        }
-        let line = self.lines.text(self.leniency)?;
+        let Some(read) = self.lines.next(input, left, "trailer")? else { return Ok(()) };
+        let line = strip_crlf(&read, self.leniency)?;
         if line.is_empty() {
             self.state = State::End;
         } else if self.trailers == 0 || !matches!(line[0], b' ' | b'\t') {
@@ -150,37 +149,24 @@ impl ChunkedDecoder {
         if self.trailers > MAX_TRAILERS {
             return Err(Error::limit(format!("more than {MAX_TRAILERS} trailer lines")));
         }
-        self.trailer_bytes += self.lines.len();
-        self.lines.clear();
+        self.trailer_bytes += read.len();
         Ok(())
     }
 }
 
-/// The size at the beginning of a size line.
-struct ChunkSize {
-    size: u64,
-    /// How many digits it has, with leading zeros.
-    digits: usize,
-}
-
-impl ChunkSize {
-    /// Parses 1 to 15 digits after leading zeros.
-    fn parse(line: &[u8]) -> Result<ChunkSize, Error> {
-        let bad = || Error::protocol(format!("malformed chunk size {}", quote(line)));
-        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let zeros = line[..digits].iter().take_while(|digit| **digit == b'0').count();
-        if digits == 0 || digits - zeros > 15 {
-            return Err(bad());
-        }
-        let text = std::str::from_utf8(&line[..digits]).map_err(|_| bad())?;
-        Ok(ChunkSize { size: u64::from_str_radix(text, 16).map_err(|_| bad())?, digits })
+/// Parses the size at the beginning of a size line: 1 to 15 digits after leading zeros.
+fn parse_size(digits: &[u8]) -> Option<u64> {
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+    if digits.len() - zeros > 15 {
+        return None;
     }
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::ErrorKind;
+    use crate::error::ExitCode;
     use crate::http::error::LENIENT;
 
     fn body(input: &[u8]) -> Result<Vec<u8>, Error> {
@@ -262,8 +248,8 @@ mod tests {
             "5\r\nhello\r\r\n0\r\n\r\n",
         ] {
             let got = body(text.as_bytes());
-            let kind = if text == "5\rhello" { ErrorKind::Truncated } else { ErrorKind::Protocol };
-            assert_eq!(got.map_err(|error| error.kind), Err(kind), "{text:?}");
+            let kind = if text == "5\rhello" { ExitCode::Partial } else { ExitCode::Protocol };
+            assert_eq!(got.map_err(|error| error.code), Err(kind), "{text:?}");
         }
     }
 
@@ -284,12 +270,12 @@ mod tests {
     #[test]
     fn endless_lines_exceed_limit() {
         let endless = format!("5;{}", "x".repeat(20_000));
-        assert_eq!(body(endless.as_bytes()).unwrap_err().kind, ErrorKind::Limit);
+        assert_eq!(body(endless.as_bytes()).unwrap_err().code, ExitCode::Limit);
         let endless = format!("0\r\n{}", "a: b\r\n".repeat(1000));
-        assert_eq!(body(endless.as_bytes()).unwrap_err().kind, ErrorKind::Limit);
+        assert_eq!(body(endless.as_bytes()).unwrap_err().code, ExitCode::Limit);
         for padding in ["1;x".to_string() + &"x".repeat(10_000), "0".repeat(10_000) + "1"] {
             let padding = format!("{padding}\r\nx\r\n").repeat(10);
-            assert_eq!(body(padding.as_bytes()).unwrap_err().kind, ErrorKind::Limit);
+            assert_eq!(body(padding.as_bytes()).unwrap_err().code, ExitCode::Limit);
         }
     }
 }

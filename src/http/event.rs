@@ -40,8 +40,8 @@ pub enum ParserEvent<'a> {
     NeedInput,
     /// An interim response (1xx); the final one follows.
     Interim(Head),
-    /// The head of the response, now in [`super::ResponseParser::head`]; HTTP/0.9 has none.
-    Head,
+    /// The head of the response; HTTP/0.9 has none.
+    Head(Option<Head>),
     /// Bytes of the body, decoded.
     Body(&'a [u8]),
     /// A deviation that was tolerated.

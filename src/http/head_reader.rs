@@ -5,7 +5,6 @@
 
 use super::error::Error;
 use super::head::Head;
-use super::header_fields::{parse, status_line};
 use super::line::strip_line_end;
 use super::syntax::Leniency;
 
@@ -17,12 +16,12 @@ const MAX_FIELDS: usize = 1000;
 const PREFIX: &[u8] = b"HTTP/";
 
 /// The result of one push.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum HeadStatus {
     /// More input is needed.
     Incomplete,
-    /// The empty line was read.
-    Complete,
+    /// The empty line was read; the reader is ready for the next head.
+    Complete(Head),
     /// The bytes are not an HTTP/1 status line.
     NotHttp,
 }
@@ -36,7 +35,9 @@ pub struct HeadReader {
     /// Where the unfinished line begins.
     line: usize,
     empty_lines: usize,
-    lines: usize,
+    /// What the status line and the fields before the unfinished line say.
+    head: Option<Head>,
+    fields: usize,
     max_bytes: usize,
     leniency: Leniency,
 }
@@ -44,13 +45,8 @@ pub struct HeadReader {
 impl HeadReader {
     /// A reader that accepts at most `max_bytes` per head.
     pub fn new(max_bytes: usize, leniency: Leniency) -> HeadReader {
-        let raw = Vec::new();
-        HeadReader { raw, start: 0, line: 0, empty_lines: 0, lines: 0, max_bytes, leniency }
-    }
-
-    /// Whether no byte has been read.
-    pub fn is_empty(&self) -> bool {
-        self.raw.is_empty()
+        let (raw, head) = (Vec::new(), None);
+        HeadReader { raw, start: 0, line: 0, empty_lines: 0, head, fields: 0, max_bytes, leniency }
     }
 
     /// Whether the complete prefix of a status line has been read.
@@ -65,8 +61,8 @@ impl HeadReader {
 
     /// Takes from `input` up to the empty line.
     ///
-    /// Fails on a NUL, a bare CR or a malformed status line (8) when the line is complete, and on a
-    /// head that exceeds a limit (63).
+    /// Fails on a malformed line (8) when the line is complete, and on a head that exceeds a limit
+    /// (63).
     pub fn push(&mut self, input: &mut &[u8]) -> Result<HeadStatus, Error> {
         while !input.is_empty() {
             let end = input.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
@@ -82,8 +78,10 @@ impl HeadReader {
                 let limit = self.max_bytes;
                 return Err(Error::limit(format!("header larger than the limit of {limit} bytes")));
             }
-            if end.is_some() && self.line_ended()? {
-                return Ok(HeadStatus::Complete);
+            if end.is_some()
+                && let Some(head) = self.line_ended()?
+            {
+                return Ok(HeadStatus::Complete(head));
             }
         }
         Ok(HeadStatus::Incomplete)
@@ -103,36 +101,33 @@ impl HeadReader {
         text[..len] != PREFIX[..len]
     }
 
-    /// Checks the line that is now complete; true if it ends the head.
-    fn line_ended(&mut self) -> Result<bool, Error> {
-        let text = strip_line_end(&self.raw[self.line..])?;
-        if text.is_empty() && self.lines == 0 {
-            self.empty_lines += 1;
-            if self.empty_lines > MAX_EMPTY_LINES {
-                return Err(Error::protocol("empty lines instead of a status line"));
+    /// Parses the line that is now complete; returns the head that it ends.
+    fn line_ended(&mut self) -> Result<Option<Head>, Error> {
+        let line = strip_line_end(&self.raw[self.line..])?;
+        self.line = self.raw.len();
+        match &mut self.head {
+            None if line.is_empty() => {
+                self.empty_lines += 1;
+                if self.empty_lines > MAX_EMPTY_LINES {
+                    return Err(Error::protocol("empty lines instead of a status line"));
+                }
+                self.start = self.line;
             }
-            self.start = self.raw.len();
-        } else if text.is_empty() {
-            return Ok(true);
-        } else {
-            if self.lines == 0 {
-                status_line(text, self.leniency)?;
+            None => self.head = Some(Head::from_status_line(line, self.leniency)?),
+            Some(_) if line.is_empty() => {
+                let read = std::mem::replace(self, HeadReader::new(self.max_bytes, self.leniency));
+                let raw = read.raw[read.start..].to_vec();
+                return Ok(read.head.map(|head| Head { raw, ..head }));
             }
-            self.lines += 1;
-            if self.lines > MAX_FIELDS + 1 {
-                return Err(Error::limit(format!("more than {MAX_FIELDS} header lines")));
+            Some(head) => {
+                head.push_line(line, self.leniency)?;
+                self.fields += 1;
+                if self.fields > MAX_FIELDS {
+                    return Err(Error::limit(format!("more than {MAX_FIELDS} header lines")));
+                }
             }
         }
-        self.line = self.raw.len();
-        Ok(false)
-    }
-
-    /// Parses the complete head; the reader is then ready for the next one.
-    pub fn finish(&mut self) -> Result<Head, Error> {
-        let mut raw = std::mem::take(&mut self.raw);
-        raw.drain(..self.start);
-        (self.start, self.line, self.empty_lines, self.lines) = (0, 0, 0, 0);
-        parse(raw, self.leniency)
+        Ok(None)
     }
 
     /// Takes the bytes as read, when they are not a head.
@@ -150,8 +145,7 @@ mod tests {
         let mut reader = HeadReader::new(10_000, Leniency::Strict);
         let mut input = text;
         match reader.push(&mut input)? {
-            HeadStatus::Complete => {
-                let head = reader.finish()?;
+            HeadStatus::Complete(head) => {
                 assert!(text.ends_with(&[&head.raw, input].concat()));
                 Ok(head)
             }
@@ -222,7 +216,7 @@ mod tests {
             b"HTTP/1.1 200 OK\r\nA\xe9: b\r\n\r\n",
         ] {
             let error = head(text).unwrap_err();
-            assert_eq!(error.kind, crate::http::ErrorKind::Protocol, "{}: {error}", quote(text));
+            assert_eq!(error.code, crate::error::ExitCode::Protocol, "{}: {error}", quote(text));
         }
     }
 
@@ -239,8 +233,8 @@ mod tests {
     #[test]
     fn head_over_limit_is_63() {
         let long = [b"HTTP/1.1 200 OK\r\nA: ".to_vec(), vec![b'x'; 20_000]].concat();
-        assert_eq!(head(&long).unwrap_err().kind, crate::http::ErrorKind::Limit);
+        assert_eq!(head(&long).unwrap_err().code, crate::error::ExitCode::Limit);
         let many = [b"HTTP/1.1 200 OK\r\n".to_vec(), b"A: b\r\n".repeat(1001)].concat();
-        assert_eq!(head(&many).unwrap_err().kind, crate::http::ErrorKind::Limit);
+        assert_eq!(head(&many).unwrap_err().code, crate::error::ExitCode::Limit);
     }
 }

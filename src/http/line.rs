@@ -14,11 +14,16 @@ pub struct LineReader {
 }
 
 impl LineReader {
-    /// Takes bytes from `input` up to the end of the line. Returns true when the line is complete:
-    /// it is [`LineReader::text`] until [`LineReader::clear`].
+    /// Takes bytes from `input` up to the end of a line; returns the line, with its end, when it is
+    /// complete.
     ///
     /// `limit` counts the line with its end; `what` names the part in the error (63).
-    pub fn push(&mut self, input: &mut &[u8], limit: usize, what: &str) -> Result<bool, Error> {
+    pub fn next(
+        &mut self,
+        input: &mut &[u8],
+        limit: usize,
+        what: &str,
+    ) -> Result<Option<Vec<u8>>, Error> {
         let end = input.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
         let count = end.unwrap_or(input.len());
         if self.line.len() + count > limit {
@@ -26,31 +31,21 @@ impl LineReader {
         }
         self.line.extend_from_slice(&input[..count]);
         *input = &input[count..];
-        Ok(end.is_some())
+        Ok(end.map(|_| std::mem::take(&mut self.line)))
     }
 
     /// Whether no byte of the line has been read.
     pub fn is_empty(&self) -> bool {
         self.line.is_empty()
     }
+}
 
-    /// How many bytes of the line have been read.
-    pub fn len(&self) -> usize {
-        self.line.len()
+/// Removes the end of a line of chunk framing; in strict mode a bare LF is an error.
+pub fn strip_crlf(line: &[u8], leniency: Leniency) -> Result<&[u8], Error> {
+    if leniency == Leniency::Strict && !line.ends_with(b"\r\n") {
+        return Err(bare_lf());
     }
-
-    /// The complete line without its end; in strict mode a bare LF is an error.
-    pub fn text(&self, leniency: Leniency) -> Result<&[u8], Error> {
-        if leniency == Leniency::Strict && !self.line.ends_with(b"\r\n") {
-            return Err(bare_lf());
-        }
-        strip_line_end(&self.line)
-    }
-
-    /// Removes the line, before the next one.
-    pub fn clear(&mut self) {
-        self.line.clear();
-    }
+    strip_line_end(line)
 }
 
 /// The error of a line of chunk framing that ends without CR; `--lenient` accepts it.

@@ -28,31 +28,30 @@
 //!
 //! A build without the feature `http` has no http-get; it parses heads for proxies only.
 
-pub mod body_framing;
+mod body_framing;
 #[cfg(feature = "http")]
-pub mod body_reader;
+mod body_reader;
 pub mod challenge;
-pub mod chunked;
+mod chunked;
 #[cfg(feature = "http")]
-pub mod coding;
-pub mod error;
-pub mod event;
-pub mod head;
+mod coding;
+mod error;
+mod event;
+mod head;
 pub mod head_reader;
-pub mod header_fields;
-pub mod line;
+mod line;
 pub mod range;
 #[cfg(feature = "http")]
 pub mod redirect;
 #[cfg(feature = "http")]
 pub mod request;
 #[cfg(feature = "http")]
-pub mod response_parser;
+mod response_parser;
 pub mod syntax;
 #[cfg(feature = "http")]
 pub mod url;
 
-pub use error::{Error, ErrorKind};
+pub use error::Error;
 pub use event::{BodyProgress, ParserEvent, ParserOptions, StreamEnd};
 pub use head::{Field, Head};
 #[cfg(feature = "http")]

@@ -4,27 +4,6 @@ use super::error::Error;
 use super::head::Head;
 use super::syntax::{decimal, quote, trim};
 
-/// Parses `--range` (`0-99`, `100-`, `-100`, several with commas) into the value of Range.
-pub fn parse(text: &str) -> Result<String, Error> {
-    let bad = || Error::usage(format!("'{text}' is not a range such as 0-99, 100- or -100"));
-    if text.chars().any(char::is_control) {
-        return Err(bad());
-    }
-    for range in text.split(',') {
-        let (first, last) = range.trim().split_once('-').ok_or_else(bad)?;
-        let number = |text: &str| decimal(text.as_bytes()).ok_or_else(bad);
-        match (first, last) {
-            ("", "") => return Err(bad()),
-            ("", last) => drop(number(last)?),
-            (first, "") => drop(number(first)?),
-            (first, last) if number(first)? <= number(last)? => {}
-            _ => return Err(bad()),
-        }
-    }
-    let ranges: Vec<&str> = text.split(',').map(str::trim).collect();
-    Ok(format!("bytes={}", ranges.join(",")))
-}
-
 /// The bytes that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RangeSpec {
@@ -36,17 +15,41 @@ pub enum RangeSpec {
     Several,
 }
 
-impl RangeSpec {
-    /// The bytes that a value made by [`parse`] asks for.
-    pub fn of(value: &str) -> RangeSpec {
-        let ranges = value.strip_prefix("bytes=").unwrap_or(value);
-        let (first, last) = ranges.split_once('-').unwrap_or((ranges, ""));
-        let number = |text: &str| decimal(text.as_bytes());
-        match (first, number(first), number(last)) {
-            _ if ranges.contains(',') => RangeSpec::Several,
-            ("", _, Some(count)) => RangeSpec::Last(count),
-            (_, Some(first), last) => RangeSpec::From(first, last),
+/// The bytes that the user asks for, and the value of Range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestedRange {
+    /// The bytes.
+    pub spec: RangeSpec,
+    /// The value.
+    pub value: String,
+}
+
+impl RequestedRange {
+    /// Parses `--range`: `0-99`, `100-`, `-100`, several with commas.
+    pub fn parse(text: &str) -> Result<RequestedRange, Error> {
+        let bad = || Error::usage(format!("'{text}' is not a range such as 0-99, 100- or -100"));
+        if text.chars().any(char::is_control) {
+            return Err(bad());
+        }
+        let ranges: Vec<&str> = text.split(',').map(str::trim).collect();
+        let specs: Option<Vec<RangeSpec>> = ranges.iter().map(|range| parse_spec(range)).collect();
+        let spec = match specs.ok_or_else(bad)?[..] {
+            [spec] => spec,
             _ => RangeSpec::Several,
+        };
+        Ok(RequestedRange { spec, value: format!("bytes={}", ranges.join(",")) })
+    }
+}
+
+fn parse_spec(range: &str) -> Option<RangeSpec> {
+    let (first, last) = range.split_once('-')?;
+    let number = |text: &str| decimal(text.as_bytes());
+    match (first, last) {
+        ("", last) => Some(RangeSpec::Last(number(last)?)),
+        (first, "") => Some(RangeSpec::From(number(first)?, None)),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            (first <= last).then_some(RangeSpec::From(first, Some(last)))
         }
     }
 }
@@ -170,14 +173,14 @@ mod tests {
 
     #[test]
     fn requested_ranges_are_checked() {
-        assert_eq!(parse("0-99, -5").unwrap(), "bytes=0-99,-5");
+        assert_eq!(RequestedRange::parse("0-99, -5").unwrap().value, "bytes=0-99,-5");
         for bad in ["", "-", "5", "9-5", "a-b", "0-99\r\nX: y", "0-99\r\n", "0-1,", "bytes=0-1"] {
-            assert!(parse(bad).is_err(), "{bad:?}");
+            assert!(RequestedRange::parse(bad).is_err(), "{bad:?}");
         }
     }
 
     fn piece(range: &str, asked: &str) -> Result<Option<ShortRange>, Error> {
-        check_range(&head(&[("Content-Range", range)]), RangeSpec::of(&parse(asked).unwrap()))
+        check_range(&head(&[("Content-Range", range)]), RequestedRange::parse(asked).unwrap().spec)
     }
 
     #[test]

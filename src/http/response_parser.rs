@@ -6,11 +6,11 @@
 use std::collections::VecDeque;
 
 use super::body_reader::BodyReader;
-use super::error::{Error, ErrorKind};
+use super::error::Error;
 use super::event::{BodyProgress, ParserEvent, ParserOptions, StreamEnd};
-use super::head::Head;
 use super::head_reader::{HeadReader, HeadStatus};
 use super::syntax::quote;
+use crate::error::ExitCode;
 
 /// The most interim responses (1xx) before the final one.
 const MAX_INTERIMS: usize = 20;
@@ -21,14 +21,11 @@ const HTTP09: &str = "--http0.9 accepts it as an HTTP/0.9 response";
 pub struct ResponseParser {
     options: ParserOptions,
     head_reader: HeadReader,
-    head: Option<Head>,
     interims: usize,
     interim_bytes: usize,
     /// Set when the head is complete.
     body: Option<BodyReader>,
     notes: VecDeque<String>,
-    /// The error of a stream that ended in the head.
-    pending_error: Option<Error>,
 }
 
 impl ResponseParser {
@@ -37,23 +34,16 @@ impl ResponseParser {
         ResponseParser {
             head_reader: HeadReader::new(options.max_header, options.leniency),
             options,
-            head: None,
             interims: 0,
             interim_bytes: 0,
             body: None,
             notes: VecDeque::new(),
-            pending_error: None,
         }
-    }
-
-    /// The head, after [`ParserEvent::Head`].
-    pub fn head(&self) -> Option<&Head> {
-        self.head.as_ref()
     }
 
     /// How much of the body has been received.
     pub fn progress(&self) -> BodyProgress {
-        self.body.as_ref().map(BodyReader::progress).unwrap_or_default()
+        self.body.as_ref().map(|body| body.progress).unwrap_or_default()
     }
 
     /// The next event of `input`, which shrinks by what was used. To be called until
@@ -61,9 +51,6 @@ impl ResponseParser {
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<ParserEvent<'a>, Error> {
         if let Some(note) = self.notes.pop_front() {
             return Ok(ParserEvent::Note(note));
-        }
-        if let Some(error) = self.pending_error.take() {
-            return Err(error);
         }
         if self.body.is_none() {
             return self.next_head(input);
@@ -79,7 +66,7 @@ impl ResponseParser {
     pub fn end(&mut self, end: StreamEnd) {
         match &mut self.body {
             Some(body) => body.end(end),
-            None => self.end_in_head(),
+            None => self.body = Some(self.end_in_head()),
         }
     }
 
@@ -103,31 +90,27 @@ impl ResponseParser {
     }
 
     fn next_head<'a>(&mut self, input: &mut &[u8]) -> Result<ParserEvent<'a>, Error> {
-        match self.head_reader.push(input)? {
+        let mut head = match self.head_reader.push(input)? {
             HeadStatus::Incomplete => return Ok(ParserEvent::NeedInput),
             HeadStatus::NotHttp => return self.not_http(),
-            HeadStatus::Complete => {}
-        }
-        self.interim_bytes += self.head_reader.len();
-        let mut head = self.head_reader.finish()?;
+            HeadStatus::Complete(head) => head,
+        };
         self.notes.extend(head.notes.drain(..));
         if head.status == 101 {
             return Err(Error::protocol("101 Switching Protocols without an Upgrade request"));
         }
         if head.status < 200 {
-            self.check_interims()?;
+            self.count_interim(head.raw.len())?;
             return Ok(ParserEvent::Interim(head));
         }
-        let mut notes = Vec::new();
-        self.body = Some(BodyReader::new(&head, &self.options, &mut notes)?);
-        self.notes.extend(notes);
-        self.head = Some(head);
-        Ok(ParserEvent::Head)
+        self.body = Some(BodyReader::new(&head, &self.options, &mut self.notes)?);
+        Ok(ParserEvent::Head(Some(head)))
     }
 
     /// Fails with 63 when the interim responses are too many or too large.
-    fn check_interims(&mut self) -> Result<(), Error> {
+    fn count_interim(&mut self, bytes: usize) -> Result<(), Error> {
         self.interims += 1;
+        self.interim_bytes += bytes;
         let max = self.options.max_header;
         if self.interims > MAX_INTERIMS {
             return Err(Error::limit(format!("more than {MAX_INTERIMS} interim responses")));
@@ -149,23 +132,22 @@ impl ResponseParser {
             return Err(if may_be_http09 { error.with_hint(HTTP09) } else { error });
         }
         self.body = Some(BodyReader::http09(raw));
-        Ok(ParserEvent::Head)
+        Ok(ParserEvent::Head(None))
     }
 
-    fn end_in_head(&mut self) {
-        self.pending_error = Some(if self.head_reader.is_empty() {
-            Error::new(ErrorKind::Empty, "the server closed the connection without a response")
-        } else if self.options.http09
-            && !self.options.head_request
-            && !self.head_reader.has_prefix()
-        {
-            let mut body = BodyReader::http09(self.head_reader.take_raw());
-            body.end(StreamEnd::Clean);
-            self.body = Some(body);
-            return;
-        } else {
-            Error::truncated("the connection ended in the header")
-        });
+    /// The body of a stream that ended in the head: an error, or a short HTTP/0.9 body.
+    fn end_in_head(&mut self) -> BodyReader {
+        let ParserOptions { http09, head_request, .. } = self.options;
+        if self.head_reader.len() == 0 {
+            let text = "the server closed the connection without a response";
+            return BodyReader::failed(Error::new(ExitCode::Empty, text));
+        }
+        if !http09 || head_request || self.head_reader.has_prefix() {
+            return BodyReader::failed(Error::truncated("the connection ended in the header"));
+        }
+        let mut body = BodyReader::http09(self.head_reader.take_raw());
+        body.end(StreamEnd::Clean);
+        body
     }
 }
 

@@ -1,4 +1,4 @@
-//! http and https URLs, from the command line or from a Location.
+//! http and https URLs, from the command line.
 //!
 //! The `url` crate implements the standard (IDN, dot segments, escapes). This file adds what the
 //! standard omits: a missing scheme (http), zones of IPv6 addresses (RFC 6874), ports by service
@@ -8,24 +8,20 @@ use std::fmt;
 
 pub use authority::UserInfo;
 use authority::{Authority, hide_credentials, split_scheme};
-use percent::encode_non_utf8;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-use super::error::Error;
-use super::syntax::quote;
 use crate::error::{Failure, Phase};
 
 mod authority;
-mod percent;
 
 /// One http or https URL. Its `Display` has no credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpUrl {
     /// Without credentials and fragment.
-    url: Url,
-    zone: Option<String>,
-    user: Option<UserInfo>,
+    pub(super) url: Url,
+    pub(super) zone: Option<String>,
+    pub(super) user: Option<UserInfo>,
 }
 
 /// Scheme, host with zone, and port: credentials are sent to one origin only (RFC 6454 §4).
@@ -53,20 +49,19 @@ impl HttpUrl {
         if path_of(parts.rest).contains('\\') {
             return Err(bad("a backslash in the path is written %5C"));
         }
-        let port = match parts.port {
-            "" => String::new(),
+        let port: Option<u16> = match parts.port {
+            "" => None,
             port if port.bytes().all(|b| b.is_ascii_digit()) => {
-                let number: u16 = port.parse().map_err(|_| bad("the maximum port is 65535"))?;
-                format!(":{number}")
+                Some(port.parse().map_err(|_| bad("the maximum port is 65535"))?)
             }
             // An @ after it: this may be the beginning of a password, which must not be printed.
             name if parts.rest.contains('@') => {
                 let why = "the text after the colon is not a port (in a password, write / as %2F)";
-                let number = lookup(name).map_err(|failure| bad(why).with_code(failure.code))?;
-                format!(":{number}")
+                Some(lookup(name).map_err(|failure| bad(why).with_code(failure.code))?)
             }
-            name => format!(":{}", lookup(name)?),
+            name => Some(lookup(name)?),
         };
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let normalized = format!("{scheme}://{}{port}{}", parts.host, parts.rest);
         let mut url = Url::parse(&normalized).map_err(|error| bad(&error.to_string()))?;
         if url.host().is_none() {
@@ -78,42 +73,6 @@ impl HttpUrl {
         url.set_fragment(None);
         let zone = parts.zone.map(str::to_string);
         Ok(HttpUrl { url, zone, user: parts.user.map(UserInfo::decode) })
-    }
-
-    /// Resolves a Location in a response from this URL (RFC 9110 §10.2.2), without its credentials:
-    /// the peer must not choose them.
-    ///
-    /// Fails with 47 on schemes other than http and https, and on an ambiguous Location.
-    pub fn resolve_location(&self, location: &[u8]) -> Result<HttpUrl, Error> {
-        let bad = |why: &str| Error::redirect(format!("redirect to {}: {why}", quote(location)));
-        if location.iter().any(|byte| byte.is_ascii_control()) {
-            return Err(bad("control characters"));
-        }
-        let text = encode_non_utf8(location);
-        let path = path_of(&text);
-        if path.contains('\\') {
-            return Err(bad("a backslash"));
-        }
-        if let Some((scheme, rest)) = scheme_of(path) {
-            if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-                return Err(bad("neither http nor https"));
-            }
-            if !rest.starts_with("//") {
-                return Err(bad("no host"));
-            }
-        }
-        if path == "//" || path.contains(":///") || path.starts_with("///") {
-            return Err(bad("no host"));
-        }
-        let mut url = self.url.join(&text).map_err(|error| bad(&error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return Err(bad("neither http nor https"));
-        }
-        url.set_fragment(None);
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        let same_host = url.host() == self.url.host();
-        Ok(HttpUrl { zone: self.zone.clone().filter(|_| same_host), url, user: None })
     }
 
     /// Whether the scheme is https.
@@ -196,16 +155,8 @@ impl fmt::Display for HttpUrl {
 }
 
 /// The part of a reference before its query and fragment.
-fn path_of(text: &str) -> &str {
+pub(super) fn path_of(text: &str) -> &str {
     text.split(['?', '#']).next().unwrap_or_default()
-}
-
-/// Splits the scheme off a reference, if it has one (RFC 3986 §3.1).
-fn scheme_of(text: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = text.split_once(':')?;
-    let letter = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
-    let plain = scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
-    (letter && plain).then_some((scheme, rest))
 }
 
 #[cfg(test)]

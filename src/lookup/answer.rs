@@ -6,19 +6,16 @@ use std::time::Duration;
 use dns_lookup::AddrInfo;
 
 use super::question::LookupQuestion;
-use crate::error::{ExitCode, Failure};
-use crate::report::lookup::{LookupReport, LookupStatus, Record, RecordFormat, Sockaddr, Tuple};
+use crate::error::Failure;
+use crate::report::lookup::{LookupReport, Record, RecordFormat, Sockaddr, Tuple};
 use crate::resolver::dns;
 use crate::resolver::getaddrinfo;
 
 /// The answer to one question, or its failure.
 #[derive(Debug)]
 pub struct Answer {
-    /// The result that is printed.
     pub result: LookupReport,
-    /// The failure that is printed.
     pub failure: Option<Failure>,
-    /// Messages about the lookup.
     pub notes: Vec<Note>,
 }
 
@@ -34,21 +31,8 @@ pub enum Note {
 }
 
 impl Answer {
-    /// Creates an answer without a failure.
     pub fn ok(result: LookupReport) -> Answer {
         Answer { result, failure: None, notes: Vec::new() }
-    }
-
-    /// Creates the answer of a failure, with the status of its exit code.
-    pub fn failed(failure: Failure) -> Answer {
-        Answer::failed_as(failure_status(&failure), failure)
-    }
-
-    /// Creates the answer of a failure with this status.
-    pub fn failed_as(status: LookupStatus, failure: Failure) -> Answer {
-        let (code, cause) = (failure.code.number(), Some(failure.cause()));
-        let result = LookupReport { status, code, cause, ..LookupReport::default() };
-        Answer { result, failure: Some(failure), notes: Vec::new() }
     }
 
     /// Adds the question and the duration of the lookup. Without an answer, the list of addresses
@@ -72,19 +56,6 @@ impl Answer {
     }
 }
 
-/// The status of a failed lookup.
-pub fn failure_status(failure: &Failure) -> LookupStatus {
-    match failure.code {
-        ExitCode::Resolve => LookupStatus::Absent,
-        ExitCode::TryAgain => LookupStatus::Failing,
-        ExitCode::Timeout => LookupStatus::Timeout,
-        ExitCode::Protocol => LookupStatus::Invalid,
-        ExitCode::Usage => LookupStatus::Malformed,
-        _ => LookupStatus::Failed,
-    }
-}
-
-/// Formats addresses without their ports.
 pub fn format_addresses(addresses: &[SocketAddr]) -> Vec<String> {
     addresses.iter().map(getaddrinfo::format_ip).collect()
 }

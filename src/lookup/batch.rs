@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::answer::Answer;
-use super::work_queue::{BatchLimits, Job, Lookup, Questions, WorkQueue};
+use super::no_answer::NoAnswer;
+use super::options::BatchLimits;
+use super::work_queue::{Job, Lookup, Questions, WorkQueue};
 use crate::error::{Failure, Phase};
 use crate::shutdown;
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest};
@@ -25,19 +27,16 @@ const WAKE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// What the printer of a batch does next.
 pub enum BatchEvent {
-    /// Print this job, which has an answer.
     Answer(Arc<Job>),
     /// All answers were printed.
     End,
     /// The questions could not be read any further.
     ReadError(io::Error),
-    /// The run was stopped.
     Stopped(ShutdownReason),
     /// Stdout has no reader any more.
     StdoutClosed,
 }
 
-/// A running batch.
 pub struct Batch {
     queue: Arc<WorkQueue>,
     wake_rx: OwnedFd,
@@ -113,7 +112,7 @@ impl Batch {
     fn abandon_worker(&self, job: &Job) {
         let timeout = self.queue.limits.timeout.unwrap_or_default();
         let failure = Failure::timeout(Phase::Resolve, &job.question, timeout);
-        let answer = Answer::failed(failure).for_question(&job.question, timeout);
+        let answer = Answer::from(NoAnswer::from(failure)).for_question(&job.question, timeout);
         if job.answer.set(answer).is_err() {
             return;
         }

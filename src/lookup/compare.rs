@@ -33,10 +33,10 @@ pub fn compare<T>(
     };
     let mut reasons = missing.into_iter().map(|(_, no_answer)| no_answer);
     let answer = match reasons.find(|no_answer| !no_answer.is_definitive()) {
-        Some(failed) => failed.into_answer(),
+        Some(failed) => failed.into(),
         None if is_empty => {
             let why = "neither the system nor DNS has an answer";
-            Answer::failed(Failure::new(Phase::Resolve, question, why))
+            NoAnswer::from(Failure::new(Phase::Resolve, question, why)).into()
         }
         None => Answer::ok(LookupReport { status, code: code.number(), ..LookupReport::default() }),
     };

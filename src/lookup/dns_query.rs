@@ -2,12 +2,11 @@
 
 use std::net::SocketAddr;
 
-use super::answer::{Answer, Note, record};
+use super::answer::Note;
 use super::no_answer::{LookupResult, NoAnswer};
 use super::query::{Query, merge_names};
-use super::question::LookupQuestion;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::report::lookup::{LookupReport, LookupStatus, RecordFormat};
+use crate::report::lookup::LookupStatus;
 use crate::resolver::dns;
 use crate::resolver::dns::{
     Answered, Outcome, QueryOptions, Question, RecordData, RecordType, ResourceRecord, SearchList,
@@ -37,44 +36,19 @@ impl Query<'_> {
         Ok(merge_names(Vec::new(), names.map(|record| record.data.to_string()).collect()))
     }
 
-    /// Returns the address records of a name in full.
-    pub fn records_of_host(&self, name: &str) -> Answer {
-        let records = self.search(name, |name| self.host_records(name, self.options.family));
-        answer(records, RecordType::ANY, RecordFormat::Full)
-    }
-
-    /// Returns the PTR records of an address in full.
-    pub fn records_of_address(&self, target: &str, address: SocketAddr) -> Answer {
-        answer(self.ptr_records(target, address), RecordType::PTR, RecordFormat::Full)
-    }
-
-    /// Returns the records of type `--type`.
-    pub fn typed_records(&self, target: &str, parsed: &LookupQuestion) -> Answer {
-        let kind = self.options.record_type.unwrap_or(RecordType::A);
-        let records = match parsed {
-            LookupQuestion::Address(address) if kind == RecordType::PTR => {
-                self.ptr_records(target, *address)
-            }
-            LookupQuestion::Host { name, port: None } => {
-                self.search(name, |name| self.records_of_type(name, kind))
-            }
-            _ => self.search(target, |name| self.records_of_type(name, kind)),
-        };
-        let is_full = self.options.all || kind == RecordType::ANY;
-        answer(records, kind, if is_full { RecordFormat::Full } else { RecordFormat::Data })
-    }
-
-    fn records_of_type(&self, name: &str, kind: RecordType) -> LookupResult<ResourceRecord> {
+    /// Returns the records of type `kind` of a name.
+    pub fn records_of_type(&self, name: &str, kind: RecordType) -> LookupResult<ResourceRecord> {
         self.records(&Question::of(name, kind)?, name, &kind.to_string())
     }
 
-    fn ptr_records(&self, target: &str, address: SocketAddr) -> LookupResult<ResourceRecord> {
+    /// Returns the PTR records of an address.
+    pub fn ptr_records(&self, target: &str, address: SocketAddr) -> LookupResult<ResourceRecord> {
         self.records(&Question::reverse(address.ip())?, target, "PTR")
     }
 
     /// Returns the A and AAAA records of a name, as `family` requires. The name has no answer only if
     /// it has records of neither type.
-    fn host_records(&self, name: &str, family: Family) -> LookupResult<ResourceRecord> {
+    pub fn host_records(&self, name: &str, family: Family) -> LookupResult<ResourceRecord> {
         let (kinds, wanted) = match family {
             Family::Any => (&[RecordType::A, RecordType::AAAA][..], "A or AAAA"),
             Family::V4 => (&[RecordType::A][..], "A"),
@@ -101,14 +75,18 @@ impl Query<'_> {
     /// Queries the names that the system would try for `name` until one has an answer; `--server`
     /// disables the search list. A name whose server fails is skipped, as by the system, but the
     /// failure is returned if no other name has an answer.
-    fn search<T>(&self, name: &str, query: impl Fn(&str) -> LookupResult<T>) -> LookupResult<T> {
+    pub fn search<T>(
+        &self,
+        name: &str,
+        query: impl Fn(&str) -> LookupResult<T>,
+    ) -> LookupResult<T> {
         let candidates = match self.options.server {
             Some(_) => vec![name.to_string()],
             None => SearchList::of_system()?.candidates(name),
         };
         let mut skipped = Vec::new();
         for candidate in &candidates {
-            match query(candidate).map_err(|no_answer| no_answer.with_target(name)) {
+            match query(candidate).map_err(|no_answer| no_answer.of_question(name)) {
                 Err(no_answer) if search_rank(&no_answer).is_some() => skipped.push(no_answer),
                 result => return result,
             }
@@ -214,28 +192,4 @@ fn step(question: &Question, answered: &Answered) -> String {
     };
     let suffix = if response.authoritative { ", authoritative" } else { "" };
     format!("{server} over {protocol}: {question}: {result}{suffix}")
-}
-
-/// Lists records of type `kind` in `format`, and the addresses and names in them.
-fn answer(records: LookupResult<ResourceRecord>, kind: RecordType, format: RecordFormat) -> Answer {
-    let records = match records {
-        Ok(records) => records,
-        Err(no_answer) => return no_answer.into_answer(),
-    };
-    let is_wanted = |record: &ResourceRecord| record.kind == kind || kind == RecordType::ANY;
-    let texts = |has_form: fn(&RecordData) -> bool| {
-        let wanted = records.iter().filter(|record| is_wanted(record) && has_form(&record.data));
-        let texts: Vec<String> = wanted.map(|record| record.data.to_string()).collect();
-        (!texts.is_empty()).then_some(texts)
-    };
-    let format_of = |record: &ResourceRecord| match format {
-        RecordFormat::Data if record.kind != kind => RecordFormat::Hidden,
-        format => format,
-    };
-    Answer::ok(LookupReport {
-        addresses: texts(|data| matches!(data, RecordData::Address(_))),
-        names: texts(|data| matches!(data, RecordData::Name(_))),
-        records: Some(records.iter().map(|r| record(r, format_of(r))).collect()),
-        ..LookupReport::default()
-    })
 }

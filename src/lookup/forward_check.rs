@@ -16,7 +16,6 @@ const EXTRA_NAME_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The forward lookup of one name.
 pub struct ForwardCheck {
-    /// Its result.
     pub check: Check,
     /// The failure, if the resolver failed.
     pub failure: Option<Failure>,

@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use crate::error::{ExitCode, Failure};
-use crate::report::lookup::LookupStatus;
+use crate::report::lookup::{LookupReport, LookupStatus};
 
 /// The addresses, names or records that were found.
 pub type LookupResult<T> = Result<Vec<T>, NoAnswer>;
@@ -12,7 +12,6 @@ pub type LookupResult<T> = Result<Vec<T>, NoAnswer>;
 pub struct NoAnswer {
     /// The status, if the exit code of the failure does not determine it.
     pub status: Option<LookupStatus>,
-    /// The failure that is printed.
     pub failure: Failure,
 }
 
@@ -22,19 +21,24 @@ impl From<Failure> for NoAnswer {
     }
 }
 
+impl From<NoAnswer> for Answer {
+    fn from(no_answer: NoAnswer) -> Answer {
+        let NoAnswer { status, failure } = no_answer;
+        let result = LookupReport {
+            status: status.unwrap_or_else(|| failure_status(&failure)),
+            code: failure.code.number(),
+            cause: Some(failure.cause()),
+            ..LookupReport::default()
+        };
+        Answer { failure: Some(failure), ..Answer::ok(result) }
+    }
+}
+
 impl NoAnswer {
-    /// Sets the target of the failure to the question as the user wrote it.
-    pub fn with_target(mut self, question: &str) -> NoAnswer {
+    /// Names the question, as the user wrote it, in the failure.
+    pub fn of_question(mut self, question: &str) -> NoAnswer {
         self.failure.target = question.to_string();
         self
-    }
-
-    /// Converts it to the answer to a question.
-    pub fn into_answer(self) -> Answer {
-        match self.status {
-            Some(status) => Answer::failed_as(status, self.failure),
-            None => Answer::failed(self.failure),
-        }
     }
 
     /// Queries DNS where the system has no answer: the C library reports some failures of a name
@@ -52,5 +56,17 @@ impl NoAnswer {
     /// Whether it is known that there is no answer; otherwise the lookup failed.
     pub fn is_definitive(&self) -> bool {
         self.failure.code == ExitCode::Resolve
+    }
+}
+
+/// The status of a failed lookup.
+pub fn failure_status(failure: &Failure) -> LookupStatus {
+    match failure.code {
+        ExitCode::Resolve => LookupStatus::Absent,
+        ExitCode::TryAgain => LookupStatus::Failing,
+        ExitCode::Timeout => LookupStatus::Timeout,
+        ExitCode::Protocol => LookupStatus::Invalid,
+        ExitCode::Usage => LookupStatus::Malformed,
+        _ => LookupStatus::Failed,
     }
 }

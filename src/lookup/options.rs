@@ -39,14 +39,27 @@ pub struct VerifyOptions {
     pub check_all_names: bool,
 }
 
+/// The limits of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchLimits {
+    /// The maximum number of concurrent lookups.
+    pub max_jobs: usize,
+    /// The time limit per question; `None` is no limit.
+    pub timeout: Option<Duration>,
+    /// How long after the limit a lookup may still return its own error.
+    pub grace: Duration,
+}
+
 impl LookupOptions {
-    /// Returns how long after its time limit a lookup may still return its own error. Name server
-    /// queries keep their deadline and return a more precise error; the C library has no deadline.
-    pub fn grace(&self) -> Duration {
-        match self.source {
+    /// Returns the limits of a batch of these lookups, at most `max_jobs` of them concurrently. Name
+    /// server queries keep their deadline and return a more precise error; the C library has no
+    /// deadline.
+    pub fn batch_limits(&self, max_jobs: usize) -> BatchLimits {
+        let grace = match self.source {
             LookupSource::System => Duration::from_millis(20),
             LookupSource::Both => Duration::from_millis(200),
             LookupSource::Dns => Duration::from_secs(1),
-        }
+        };
+        BatchLimits { max_jobs, timeout: self.timeout, grace }
     }
 }

@@ -1,7 +1,7 @@
 //! Prints answers on stdout: lines of text, or one JSON object per question.
 
 use super::answer::{Answer, Note};
-use crate::error::{ExitCode, Failure};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::Report;
 use crate::report::context::Context;
@@ -17,14 +17,14 @@ const MAX_BUFFERED: usize = 64 * 1024;
 /// Prints answers in their order, and keeps the exit code of the worst one.
 pub struct AnswerPrinter<'a> {
     report: &'a Report,
-    stdout: Stdout,
+    pub stdout: Stdout,
     /// Ends a wait for the reader of stdout.
     stop: &'a Shutdown,
     buffer: Vec<u8>,
     is_terminal: bool,
-    /// Whether each line ends with its question.
-    has_questions: bool,
-    stdout_closed: bool,
+    /// Whether each line ends with its question, for runs with several ones.
+    pub has_questions: bool,
+    pub stdout_closed: bool,
     exit_code: u8,
     answer_count: u64,
     progress: Option<Progress>,
@@ -45,11 +45,6 @@ impl<'a> AnswerPrinter<'a> {
             answer_count: 0,
             progress: None,
         }
-    }
-
-    /// Ends each line with its question, for runs with several ones.
-    pub fn print_questions(&mut self) {
-        self.has_questions = true;
     }
 
     /// Shows the progress of a file, if stderr is a terminal and stdout is not.
@@ -92,7 +87,7 @@ impl<'a> AnswerPrinter<'a> {
 
     /// Writes the buffered output to stdout.
     ///
-    /// Fails at [`Phase::Stdout`](crate::error::Phase::Stdout): with 23, or when the run is stopped
+    /// Fails at [`Phase::Stdout`]: with 23, or when the run is stopped
     /// before the reader has read everything. That the reader closed stdout (EPIPE) is not an error.
     pub fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.buffer);
@@ -116,21 +111,7 @@ impl<'a> AnswerPrinter<'a> {
     pub fn stopped(mut self, reason: ShutdownReason) -> ExitCode {
         // A write error does not change the exit code of a signal.
         let _ = self.flush();
-        match reason {
-            ShutdownReason::Interrupt => ExitCode::Interrupted,
-            ShutdownReason::Terminate => ExitCode::Terminated,
-            ShutdownReason::Deadline => ExitCode::Timeout,
-        }
-    }
-
-    /// Where answers are printed.
-    pub fn stdout(&self) -> Stdout {
-        self.stdout
-    }
-
-    /// Whether the reader closed stdout.
-    pub fn is_stdout_closed(&self) -> bool {
-        self.stdout_closed
+        Failure::shutdown(Phase::Stdout, "-", reason).code
     }
 
     /// Formats a result for stdout, and emits it to the event file.

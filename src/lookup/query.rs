@@ -14,21 +14,17 @@ use crate::resolver::{getaddrinfo, hosts_file};
 /// The lookup of one question, with its deadline.
 #[derive(Clone, Copy)]
 pub struct Query<'a> {
-    /// The options of the run.
     pub options: &'a LookupOptions,
     /// When to give up; `None` is no limit.
     pub deadline: Option<Instant>,
-    /// Messages about the lookup.
     pub notes: &'a RefCell<Vec<Note>>,
 }
 
 impl Query<'_> {
-    /// Adds a message.
     pub fn note(&self, note: Note) {
         self.notes.borrow_mut().push(note);
     }
 
-    /// Returns the same query with another deadline.
     pub fn with_deadline(&self, deadline: Option<Instant>) -> Self {
         Query { deadline, ..*self }
     }

@@ -12,7 +12,6 @@ use crate::resolver::host_port::{refuse_url, split_host_port};
 pub enum LookupQuestion {
     /// A name, or a number that getaddrinfo(3) accepts as an address (`127.1`): asks for its addresses.
     Host {
-        /// The name.
         name: String,
         /// The port or service of `NAME:PORT`.
         port: Option<String>,

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::answer::{Answer, format_addresses, format_with_port, same_address, tuple};
 use super::compare::compare;
+use super::no_answer::NoAnswer;
 use super::options::LookupOptions;
 use super::query::Query;
 use super::question::LookupQuestion;
@@ -18,18 +19,16 @@ use crate::resolver::{self, getaddrinfo};
 pub fn resolve(options: &LookupOptions, question: &str, deadline: Option<Instant>) -> Answer {
     let notes = RefCell::default();
     let query = Query { options, deadline, notes: &notes };
-    let answer = match LookupQuestion::parse(question) {
-        Ok(parsed) => query.answer(question, parsed),
-        Err(failure) => Answer::failed(failure),
-    };
-    Answer { notes: notes.into_inner(), ..answer }
+    let parsed = LookupQuestion::parse(question).map_err(NoAnswer::from);
+    let answer = parsed.and_then(|parsed| query.answer(question, parsed));
+    Answer { notes: notes.into_inner(), ..answer.unwrap_or_else(Answer::from) }
 }
 
 impl Query<'_> {
-    fn answer(&self, question: &str, parsed: LookupQuestion) -> Answer {
+    fn answer(&self, question: &str, parsed: LookupQuestion) -> Result<Answer, NoAnswer> {
         let LookupOptions { all, source, .. } = *self.options;
         match parsed {
-            LookupQuestion::Service { word, proto } => services(&word, proto.as_deref()),
+            LookupQuestion::Service { word, proto } => Ok(services(&word, proto.as_deref())?),
             parsed if self.options.verify.is_some() => verify(self, question, &parsed),
             parsed if self.options.record_type.is_some() => self.typed_records(question, &parsed),
             LookupQuestion::Address(address) if all && source == LookupSource::System => {
@@ -41,11 +40,8 @@ impl Query<'_> {
         }
     }
 
-    fn forward(&self, name: &str, port: Option<&str>) -> Answer {
-        let number = match port.map_or(Ok(0), |port| resolver::port(port, "tcp")) {
-            Ok(number) => number,
-            Err(failure) => return Answer::failed(failure),
-        };
+    fn forward(&self, name: &str, port: Option<&str>) -> Result<Answer, NoAnswer> {
+        let number = port.map_or(Ok(0), |port| resolver::port(port, "tcp"))?;
         match (self.options.all, self.options.source) {
             (true, LookupSource::Dns) => return self.records_of_host(name),
             (true, _) => return self.tuples(name, number),
@@ -57,38 +53,28 @@ impl Query<'_> {
         };
         if self.options.source == LookupSource::Both {
             let both = (self.system_addresses(name), self.dns_addresses(name));
-            return compare(name, both, same_address, format).into_addresses();
+            return Ok(compare(name, both, same_address, format).into_addresses());
         }
-        match self.addresses(name) {
-            Ok(found) => {
-                let addresses = Some(format(found));
-                Answer::ok(LookupReport { addresses, ..LookupReport::default() })
-            }
-            Err(no_answer) => no_answer.into_answer(),
-        }
+        let addresses = Some(format(self.addresses(name)?));
+        Ok(Answer::ok(LookupReport { addresses, ..LookupReport::default() }))
     }
 
-    fn tuples(&self, name: &str, port: u16) -> Answer {
-        let found = match getaddrinfo::tuples(name, Some(&port.to_string()), self.options.family) {
-            Ok(found) => found,
-            Err(failure) => return Answer::failed(failure),
-        };
+    fn tuples(&self, name: &str, port: u16) -> Result<Answer, NoAnswer> {
+        let found = getaddrinfo::tuples(name, Some(&port.to_string()), self.options.family)?;
         let addresses: Vec<SocketAddr> = found.iter().map(|info| info.sockaddr).collect();
         let mut addresses = format_addresses(&addresses);
         addresses.dedup();
-        let tuples = Some(found.into_iter().map(tuple).collect());
-        Answer::ok(LookupReport { addresses: Some(addresses), tuples, ..LookupReport::default() })
+        let (addresses, tuples) = (Some(addresses), Some(found.into_iter().map(tuple).collect()));
+        Ok(Answer::ok(LookupReport { addresses, tuples, ..LookupReport::default() }))
     }
 
-    fn reverse(&self, question: &str, address: SocketAddr) -> Answer {
+    fn reverse(&self, question: &str, address: SocketAddr) -> Result<Answer, NoAnswer> {
         if self.options.source == LookupSource::Both {
             let both = (self.system_names(question, address), self.dns_names(question, address));
             let same = |a: &String, b: &String| a.eq_ignore_ascii_case(b);
-            return compare(question, both, same, |names| names).into_names();
+            return Ok(compare(question, both, same, |names| names).into_names());
         }
-        match self.names(question, address) {
-            Ok(names) => Answer::ok(LookupReport { names: Some(names), ..LookupReport::default() }),
-            Err(no_answer) => no_answer.into_answer(),
-        }
+        let names = Some(self.names(question, address)?);
+        Ok(Answer::ok(LookupReport { names, ..LookupReport::default() }))
     }
 }

@@ -9,7 +9,7 @@ use super::options::LookupOptions;
 use super::print::AnswerPrinter;
 use super::question_file;
 use super::resolve::resolve;
-use super::work_queue::{BatchLimits, Questions};
+use super::work_queue::Questions;
 use crate::error::{ExitCode, Failure};
 use crate::net::stdout::Stdout;
 use crate::report::context::Context;
@@ -50,11 +50,9 @@ pub fn run(
         Some(_) => options.max_jobs,
         None => options.max_jobs.min(questions.words.len()),
     };
-    let limits = BatchLimits { max_jobs, timeout: options.timeout, grace: options.grace() };
+    let limits = options.batch_limits(max_jobs);
     let mut printer = AnswerPrinter::new(context, stdout);
-    if questions.file.is_some() || questions.words.len() > 1 {
-        printer.print_questions();
-    }
+    printer.has_questions = questions.file.is_some() || questions.words.len() > 1;
     let file = questions.file.clone();
     let lookup = Box::new(move |word: &str, deadline| resolve(&options, word, deadline));
     let batch = Batch::start(questions.open()?, lookup, limits).map_err(no_thread)?;
@@ -71,13 +69,13 @@ fn print_all(
     file: Option<&Path>,
 ) -> Result<ExitCode, Failure> {
     let stop = &context.shutdown;
-    while !printer.is_stdout_closed() {
+    while !printer.stdout_closed {
         let ready = stop.reason().map(BatchEvent::Stopped).or_else(|| batch.poll());
         let event = match ready {
             Some(event) => event,
             None => {
                 printer.flush()?;
-                batch.wait(stop, printer.stdout().fd()).map_err(no_thread)?
+                batch.wait(stop, printer.stdout.fd()).map_err(no_thread)?
             }
         };
         match event {

@@ -5,8 +5,9 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::answer::{Answer, failure_status};
+use super::answer::Answer;
 use super::forward_check::{ForwardCheck, check_names, is_confirmed};
+use super::no_answer::{NoAnswer, failure_status};
 use super::options::LookupOptions;
 use super::query::Query;
 use super::question::LookupQuestion;
@@ -16,134 +17,103 @@ use crate::resolver::{getaddrinfo, hosts_file};
 
 /// What the names of an address prove.
 ///
-/// | the forward lookups of its names | verdict | status | exit code |
-/// |---|---|---|---|
-/// | one name has the address | `Validated` | validated | 0 |
-/// | none has, and a lookup failed | `Failed` | as the failure | 75, 28 or 8 |
-/// | none has, the first has other addresses | `Mismatch` | mismatch | 1 |
-/// | none has, the first has no addresses | `Unresolved` | forward-failed | 1 |
-/// | there are no names | `NoNames` | none | 0, with `--strict` 1 |
+/// | the forward lookups of its names | status | exit code |
+/// |---|---|---|
+/// | one name has the address | validated | 0 |
+/// | none has, and a lookup failed | as the failure | 75, 28 or 8 |
+/// | none has, the first has other addresses | mismatch | 1 |
+/// | none has, the first has no addresses | forward-failed | 1 |
+/// | there are no names | none | 0, with `--strict` 1 |
 ///
-/// The reverse lookup itself may fail too, which is `Failed`.
-#[derive(Debug)]
-enum AddressVerdict {
-    Validated { name: String },
-    Failed(Failure),
-    Mismatch { name: String },
-    Unresolved { name: String, cause: String },
-    NoNames,
-}
-
-impl AddressVerdict {
-    /// Derives the verdict from the forward lookups, whose failures it takes.
-    fn of(checks: &mut [ForwardCheck]) -> AddressVerdict {
-        let confirmed = |one: &&ForwardCheck| one.check.outcome == CheckOutcome::Confirmed;
-        if let Some(one) = checks.iter().find(confirmed) {
-            return AddressVerdict::Validated { name: one.check.name.clone() };
-        }
-        if let Some(failure) = checks.iter_mut().find_map(|one| one.failure.take()) {
-            return AddressVerdict::Failed(failure);
-        }
-        let Some(ForwardCheck { check, .. }) = checks.first() else {
-            return AddressVerdict::NoNames;
-        };
-        let name = check.name.clone();
-        if check.outcome == CheckOutcome::Elsewhere {
-            return AddressVerdict::Mismatch { name };
-        }
-        AddressVerdict::Unresolved { name, cause: check.cause.clone().unwrap_or_default() }
-    }
-
-    fn status(&self) -> LookupStatus {
-        match self {
-            AddressVerdict::Validated { .. } => LookupStatus::Validated,
-            AddressVerdict::Failed(failure) => failure_status(failure),
-            AddressVerdict::Mismatch { .. } => LookupStatus::Mismatch,
-            AddressVerdict::Unresolved { .. } => LookupStatus::ForwardFailed,
-            AddressVerdict::NoNames => LookupStatus::None,
-        }
-    }
-
-    fn code(&self, options: &LookupOptions) -> ExitCode {
-        match self {
-            AddressVerdict::Validated { .. } => ExitCode::Done,
-            AddressVerdict::Failed(failure) => failure.code,
-            AddressVerdict::Mismatch { .. } | AddressVerdict::Unresolved { .. } => {
-                ExitCode::Negative
-            }
-            AddressVerdict::NoNames if options.verify.is_some_and(|verify| verify.strict) => {
-                ExitCode::Negative
-            }
-            AddressVerdict::NoNames => ExitCode::Done,
-        }
-    }
-
-    /// The line that is printed about `address`; none if the resolver failed.
-    fn text(&self, address: &str) -> Option<String> {
-        let address = shown(address);
-        Some(match self {
-            AddressVerdict::Failed(_) => return None,
-            AddressVerdict::Validated { name } => format!("Validated hostname: {}", shown(name)),
-            AddressVerdict::Mismatch { name } => format!(
-                "Got hostname {}, but on forward lookup, original IP {address} did not appear in \
-                 IP address list.",
-                shown(name)
-            ),
-            AddressVerdict::Unresolved { name, cause } => format!(
-                "Got hostname {}, but it could not be forward-resolved: {}",
-                shown(name),
-                shown(cause)
-            ),
-            AddressVerdict::NoNames => {
-                format!("No host names available for {address}; this may be normal.")
-            }
-        })
-    }
-}
-
-/// The result for one address.
-struct AddressResult {
-    /// The address, as it is printed.
-    target: String,
-    verdict: AddressVerdict,
+/// The reverse lookup itself may fail too.
+struct Verdict {
+    status: LookupStatus,
+    code: ExitCode,
+    /// The line that is printed; none if the resolver failed.
+    text: Option<String>,
+    failure: Option<Failure>,
     checks: Vec<Check>,
 }
 
-/// Verifies an address, or each address of a name; the worst result determines the status.
-pub fn verify(query: &Query<'_>, question: &str, parsed: &LookupQuestion) -> Answer {
-    let addresses = match parsed {
-        LookupQuestion::Address(address) => {
-            return merge(query.options, vec![verify_address(query, question, *address)]);
+impl Verdict {
+    /// Derives the verdict about `address`, as it is printed, from the forward lookups of its names.
+    fn of(options: &LookupOptions, address: &str, checks: Vec<ForwardCheck>) -> Verdict {
+        let is_confirmed = |one: &&ForwardCheck| one.check.outcome == CheckOutcome::Confirmed;
+        let confirmed = checks.iter().find(is_confirmed).map(|one| shown(&one.check.name));
+        let (mut failures, mut all) = (Vec::new(), Vec::new());
+        for ForwardCheck { check, failure } in checks {
+            failures.extend(failure);
+            all.push(check);
         }
-        LookupQuestion::Host { name, .. } => query.addresses(name),
-        LookupQuestion::Service { .. } => Ok(Vec::new()),
-    };
-    let verify_one =
-        |address: &SocketAddr| verify_address(query, &getaddrinfo::format_ip(address), *address);
-    match addresses {
-        Ok(addresses) => merge(query.options, addresses.iter().map(verify_one).collect()),
-        Err(no_answer) => no_answer.into_answer(),
+        if let Some(name) = confirmed {
+            let text = format!("Validated hostname: {name}");
+            return Verdict::new(LookupStatus::Validated, ExitCode::Done, text, all);
+        }
+        if let Some(failure) = failures.into_iter().next() {
+            return match options.timeout {
+                // A timeout of one of its lookups is one of the question.
+                Some(limit) if failure.timed_out() => {
+                    Verdict::failed(Failure::timeout(Phase::Resolve, address, limit), all)
+                }
+                _ => Verdict::failed(failure, all),
+            };
+        }
+        let address = shown(address);
+        let Some(Check { name, outcome, cause, .. }) = all.first() else {
+            let is_strict = options.verify.is_some_and(|verify| verify.strict);
+            let code = if is_strict { ExitCode::Negative } else { ExitCode::Done };
+            let text = format!("No host names available for {address}; this may be normal.");
+            return Verdict::new(LookupStatus::None, code, text, all);
+        };
+        let name = shown(name);
+        if *outcome == CheckOutcome::Elsewhere {
+            let text = format!(
+                "Got hostname {name}, but on forward lookup, original IP {address} did not appear \
+                 in IP address list."
+            );
+            return Verdict::new(LookupStatus::Mismatch, ExitCode::Negative, text, all);
+        }
+        let cause = shown(cause.as_deref().unwrap_or_default());
+        let text = format!("Got hostname {name}, but it could not be forward-resolved: {cause}");
+        Verdict::new(LookupStatus::ForwardFailed, ExitCode::Negative, text, all)
+    }
+
+    fn new(status: LookupStatus, code: ExitCode, text: String, checks: Vec<Check>) -> Verdict {
+        Verdict { status, code, text: Some(text), failure: None, checks }
+    }
+
+    fn failed(failure: Failure, checks: Vec<Check>) -> Verdict {
+        let (status, code) = (failure_status(&failure), failure.code);
+        Verdict { status, code, text: None, failure: Some(failure), checks }
     }
 }
 
+/// Verifies an address, or each address of a name; the worst result determines the status.
+pub fn verify(
+    query: &Query<'_>,
+    question: &str,
+    parsed: &LookupQuestion,
+) -> Result<Answer, NoAnswer> {
+    let addresses = match parsed {
+        LookupQuestion::Address(address) => {
+            return Ok(merge(vec![verify_address(query, question, *address)]));
+        }
+        LookupQuestion::Host { name, .. } => query.addresses(name)?,
+        LookupQuestion::Service { .. } => Vec::new(),
+    };
+    let verify_one =
+        |address: &SocketAddr| verify_address(query, &getaddrinfo::format_ip(address), *address);
+    Ok(merge(addresses.iter().map(verify_one).collect()))
+}
+
 /// Verifies `address`, which the output names `target`.
-fn verify_address(query: &Query<'_>, target: &str, address: SocketAddr) -> AddressResult {
-    let mut checks = match query.names(target, address) {
-        Ok(names) => check_all_names(query, target, address, &names),
-        Err(no_answer) if no_answer.is_definitive() => check_all_names(query, target, address, &[]),
-        Err(no_answer) => {
-            let verdict = AddressVerdict::Failed(no_answer.failure);
-            return AddressResult { target: target.to_string(), verdict, checks: Vec::new() };
-        }
+fn verify_address(query: &Query<'_>, target: &str, address: SocketAddr) -> Verdict {
+    let names = match query.names(target, address) {
+        Ok(names) => names,
+        Err(no_answer) if no_answer.is_definitive() => Vec::new(),
+        Err(NoAnswer { failure, .. }) => return Verdict::failed(failure, Vec::new()),
     };
-    let verdict = match AddressVerdict::of(&mut checks) {
-        AddressVerdict::Failed(failure) => {
-            AddressVerdict::Failed(with_total_limit(query.options, target, failure))
-        }
-        verdict => verdict,
-    };
-    let checks = checks.into_iter().map(|one| one.check).collect();
-    AddressResult { target: target.to_string(), verdict, checks }
+    Verdict::of(query.options, target, check_all_names(query, target, address, &names))
 }
 
 /// Looks up `names`, and where none of them has the address, those that DNS has beside the hosts
@@ -176,30 +146,20 @@ fn halfway(deadline: Option<Instant>) -> Option<Instant> {
     deadline.map(|deadline| now + deadline.saturating_duration_since(now) / 2)
 }
 
-/// Names the time limit of the question in a timeout of one of its lookups.
-fn with_total_limit(options: &LookupOptions, target: &str, failure: Failure) -> Failure {
-    match options.timeout {
-        Some(limit) if failure.timed_out() => Failure::timeout(Phase::Resolve, target, limit),
-        _ => failure,
-    }
-}
-
 /// Merges the results for all addresses of a question; the worst one determines the status.
-fn merge(options: &LookupOptions, results: Vec<AddressResult>) -> Answer {
+fn merge(verdicts: Vec<Verdict>) -> Answer {
     let mut answer = Answer::ok(LookupReport::default());
     let (mut texts, mut checks) = (Vec::new(), Vec::new());
-    for AddressResult { target, verdict, checks: more } in results {
-        texts.extend(verdict.text(&target));
-        checks.extend(more);
-        let code = verdict.code(options).number();
-        if answer.result.status != LookupStatus::Ok && code <= answer.result.code {
-            continue;
+    for verdict in verdicts {
+        texts.extend(verdict.text);
+        checks.extend(verdict.checks);
+        let code = verdict.code.number();
+        if answer.result.status == LookupStatus::Ok || code > answer.result.code {
+            (answer.result.status, answer.result.code) = (verdict.status, code);
+            answer.failure = verdict.failure;
         }
-        (answer.result.status, answer.result.code) = (verdict.status(), code);
-        answer.failure =
-            if let AddressVerdict::Failed(failure) = verdict { Some(failure) } else { None };
-        answer.result.cause = answer.failure.as_ref().map(Failure::cause);
     }
+    answer.result.cause = answer.failure.as_ref().map(Failure::cause);
     answer.result.names = Some(checks.iter().map(|check: &Check| check.name.clone()).collect());
     answer.result.verdict = (!texts.is_empty()).then(|| texts.join("\n"));
     answer.result.checks = Some(checks);
@@ -246,28 +206,26 @@ mod tests {
             (&[Refused], LookupStatus::ForwardFailed, 1, 1, "could not be"),
             (&[], LookupStatus::None, 0, 1, "may be normal"),
         ] {
-            let mut checks: Vec<_> = outcomes.iter().map(|one| check("n", *one)).collect();
-            let verdict = AddressVerdict::of(&mut checks);
-            let codes = [false, true].map(|strict| verdict.code(&options(strict)).number());
-            assert_eq!((verdict.status(), codes), (status, [code, strict_code]), "{outcomes:?}");
-            let printed = verdict.text("192.0.2.1");
-            assert_eq!(printed.is_none(), text.is_empty());
-            assert!(printed.unwrap_or_default().contains(text));
+            let verdicts = [false, true].map(|strict| {
+                let checks = outcomes.iter().map(|one| check("n", *one)).collect();
+                Verdict::of(&options(strict), "192.0.2.1", checks)
+            });
+            let codes = verdicts.each_ref().map(|verdict| verdict.code.number());
+            let [verdict, _] = verdicts;
+            assert_eq!((verdict.status, codes), (status, [code, strict_code]), "{outcomes:?}");
+            assert_eq!(verdict.text.is_none(), text.is_empty());
+            assert!(verdict.text.unwrap_or_default().contains(text));
         }
     }
 
     #[test]
     fn worst_address_decides_and_every_line_is_printed() {
-        let result = |verdict| AddressResult { target: "a".into(), verdict, checks: Vec::new() };
-        let name = || "n".to_string();
-        let answer = merge(
-            &options(false),
-            vec![
-                result(AddressVerdict::Validated { name: name() }),
-                result(AddressVerdict::Failed(Failure::resolver("a", "SERVFAIL"))),
-                result(AddressVerdict::Mismatch { name: name() }),
-            ],
-        );
+        let of = |outcome| Verdict::of(&options(false), "a", vec![check("n", outcome)]);
+        let answer = merge(vec![
+            of(CheckOutcome::Confirmed),
+            of(CheckOutcome::Failing),
+            of(CheckOutcome::Elsewhere),
+        ]);
         assert_eq!((answer.result.status, answer.result.code), (LookupStatus::Failing, 75));
         assert_eq!(answer.result.cause.as_deref(), Some("SERVFAIL"));
         assert_eq!(answer.result.verdict.unwrap().lines().count(), 2);

@@ -6,9 +6,11 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::answer::Answer;
+use super::no_answer::NoAnswer;
+use super::options::BatchLimits;
 use crate::error::Failure;
 use crate::resolver::STACK_SIZE;
 use crate::shutdown;
@@ -23,25 +25,12 @@ pub type Questions = Box<dyn Iterator<Item = io::Result<String>> + Send>;
 /// The lookup of one question, until a deadline.
 pub type Lookup = Box<dyn Fn(&str, Option<Instant>) -> Answer + Send + Sync>;
 
-/// One question and its answer.
 pub struct Job {
     /// The question as the user wrote it.
     pub question: String,
     /// When a worker took it.
     pub started: Instant,
-    /// Its answer, once there is one.
     pub answer: OnceLock<Answer>,
-}
-
-/// The limits of a batch.
-#[derive(Debug, Clone, Copy)]
-pub struct BatchLimits {
-    /// The maximum number of concurrent lookups.
-    pub max_jobs: usize,
-    /// The time limit per question; `None` is no limit.
-    pub timeout: Option<Duration>,
-    /// How long after the limit a lookup may still return its own error.
-    pub grace: Duration,
 }
 
 /// The queue that workers and printer share.
@@ -54,7 +43,6 @@ pub struct WorkQueue {
     pub is_waiting: AtomicBool,
     wake_tx: OwnedFd,
     lookup: Lookup,
-    /// The limits of the batch.
     pub limits: BatchLimits,
     /// The number of workers, without the stuck ones.
     pub workers: AtomicUsize,
@@ -100,7 +88,6 @@ impl WorkQueue {
         }
     }
 
-    /// Locks the pending jobs.
     pub fn pending(&self) -> MutexGuard<'_, Pending> {
         lock(&self.pending)
     }
@@ -145,7 +132,8 @@ impl WorkQueue {
     fn answer(&self, question: &str, deadline: Option<Instant>) -> Answer {
         let lookup = std::panic::AssertUnwindSafe(|| (self.lookup)(question, deadline));
         std::panic::catch_unwind(lookup).unwrap_or_else(|_| {
-            Answer::failed(Failure::resolver(question, "the resolver's thread panicked"))
+            let failure = Failure::resolver(question, "the resolver's thread panicked");
+            NoAnswer::from(failure).into()
         })
     }
 

@@ -38,7 +38,11 @@ impl Address {
 
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Address {
-        Address::Inet(unmapped(address))
+        // `::ffff:a.b.c.d` is `a.b.c.d` (RFC 4291 §2.5.5.2).
+        Address::Inet(match address.ip().to_canonical() {
+            IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
+            IpAddr::V6(_) => address,
+        })
     }
 }
 
@@ -64,26 +68,18 @@ fn abstract_name(_: &SockAddr) -> Option<Vec<u8>> {
     None
 }
 
-/// Returns `::ffff:a.b.c.d` as `a.b.c.d` (RFC 4291 §2.5.5.2), any other address unchanged.
-pub fn unmapped(address: SocketAddr) -> SocketAddr {
-    match address.ip().to_canonical() {
-        IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
-        IpAddr::V6(_) => address,
-    }
-}
-
 /// Adds a hint to the failure to use `address` if it is a link-local one without its interface, which
 /// the kernel refuses with `EINVAL` (RFC 4007 §6).
 pub fn with_zone_hint(failure: Failure, address: &SocketAddr) -> Failure {
-    let lacks_zone = match address {
-        SocketAddr::V6(v6) => v6.ip().is_unicast_link_local() && v6.scope_id() == 0,
-        SocketAddr::V4(_) => false,
-    };
-    match failure.errno() {
-        Some(libc::EINVAL) if lacks_zone => failure.with_hint(format!(
-            "a link-local address needs its interface, as in {}%eth0",
-            address.ip()
-        )),
+    match (failure.errno(), address) {
+        (Some(libc::EINVAL), SocketAddr::V6(v6))
+            if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 =>
+        {
+            failure.with_hint(format!(
+                "a link-local address needs its interface, as in {}%eth0",
+                address.ip()
+            ))
+        }
         _ => failure,
     }
 }

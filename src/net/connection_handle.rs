@@ -1,7 +1,6 @@
-//! A handle to a connection that any thread may use to end it, or to query its state.
+//! A handle to a connection that any thread may use to end it, or to query its state (`tcp_info`).
 
 use std::net::Shutdown;
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,7 +10,6 @@ use socket2::{Socket, TcpKeepalive};
 
 use super::address::Address;
 use super::stream_observer::{Call, StreamObserver};
-use super::tcp_info;
 use crate::error::{ExitCode, Failure, Phase};
 
 /// Idle time before the first probe of [`ConnectionHandle::probe_peer`], and between probes.
@@ -164,36 +162,6 @@ impl ConnectionHandle {
     pub fn limit_waits(&self, limit: Option<Duration>) -> io::Result<()> {
         self.socket.set_read_timeout(limit)?;
         self.socket.set_write_timeout(limit)
-    }
-
-    /// Returns how many sent bytes are not acknowledged yet (tcp(7), `SIOCOUTQ`).
-    pub fn unacked_bytes(&self) -> usize {
-        tcp_info::unacked_bytes(self.socket.as_fd())
-    }
-
-    /// Whether the peer's kernel is known not to have acknowledged all of `sent` bytes of a failed
-    /// connection. Above a layer `sent` is less than what the connection carried, so that some
-    /// missing bytes go unnoticed.
-    pub fn unacknowledged(&self, sent: u64) -> bool {
-        self.acknowledged().is_some_and(|acked| acked < sent)
-    }
-
-    /// Returns how many bytes the peer's kernel has acknowledged, those of layers included, also
-    /// after the connection has failed; `None` where that is not known.
-    pub fn acknowledged(&self) -> Option<u64> {
-        tcp_info::acknowledged(self.socket.as_fd())
-    }
-
-    /// Returns how many bytes the kernel has sent, those of layers included, also after the
-    /// connection has failed; `None` where that is not known.
-    pub fn transmitted(&self) -> Option<u64> {
-        tcp_info::transmitted(self.socket.as_fd())
-    }
-
-    /// Whether a TCP connection has failed, or is closed in both directions. What is not delivered by
-    /// then never will be.
-    pub fn is_closed(&self) -> bool {
-        tcp_info::is_closed(self.socket.as_fd())
     }
 
     /// The socket under all layers, for `poll(2)` and queries, not for data.

@@ -2,6 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
+use serde::Serialize;
 use socket2::Socket;
 
 use super::address::Address;
@@ -106,7 +107,7 @@ impl EndedBy {
 }
 
 /// The process at the other end of a Unix socket at the time of the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PeerCredentials {
     /// Process id.
     pub pid: i32,

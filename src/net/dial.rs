@@ -23,7 +23,7 @@ use super::socket::SocketOptions;
 use super::stream::Stream;
 use super::unix;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::resolver::{Family, getaddrinfo};
+use crate::resolver::{Family, host_name};
 use crate::shutdown::Shutdown;
 
 /// What to connect to, and how.
@@ -123,7 +123,7 @@ impl Dialer {
     fn proxy_targets(&self, proxy: &Proxy, attempt: &Attempt<'_>) -> Result<Vec<Target>, Failure> {
         if proxy.resolves() {
             let port = self.lookup(attempt).port(&attempt.endpoint.port, "tcp")?;
-            let host = getaddrinfo::to_ascii(&attempt.endpoint.host)?;
+            let host = host_name::to_ascii(&attempt.endpoint.host)?;
             return Ok(vec![Target::new(&host, port)]);
         }
         Ok(self.resolve(attempt)?.into_iter().map(Target::Address).collect())

@@ -109,7 +109,6 @@ fn check_port(port: &str, word: &str) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use crate::error::ExitCode;
-    use proptest::prelude::*;
 
     fn read(first: Option<&str>, second: Option<&str>) -> Result<String, ExitCode> {
         Endpoint::read(first, second, ("127.0.0.1", "9999"))
@@ -165,18 +164,5 @@ mod tests {
             assert!(!failure.to_string().contains("secret"), "{failure}");
         }
         assert_eq!(parse_host("tcp://127.0.0.1:9").unwrap_err().code, ExitCode::Usage);
-    }
-
-    proptest! {
-        #[test]
-        fn parse_never_panics(first in ".*", second in proptest::option::of(".*")) {
-            let _ = read(Some(&first), second.as_deref());
-        }
-
-        #[test]
-        fn display_is_parsed_back(host in "[a-z][a-z0-9.-]{0,20}", port in 1u16..) {
-            let whole = format!("{host}:{port}");
-            prop_assert_eq!(read(Some(&whole), None), Ok(whole));
-        }
     }
 }

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -15,6 +14,7 @@ use socket2::Socket;
 
 use super::address::with_zone_hint;
 use super::attempt::Attempt;
+use super::candidate::Candidate;
 use super::connect_event::ConnectEvent;
 use crate::error::Failure;
 use crate::shutdown::{ShutdownReason, WaitOutcome, earliest};
@@ -36,13 +36,6 @@ struct Race<'a> {
     failure: Option<Failure>,
     /// Whether there is no other address: the failure is that of the run.
     is_only: bool,
-}
-
-/// A socket that connects, or is connected, to an address.
-#[derive(Debug)]
-pub(super) struct Candidate {
-    pub(super) socket: Socket,
-    pub(super) address: SocketAddr,
 }
 
 /// Connects to whichever of `addresses` answers first, and abandons the others.
@@ -104,13 +97,9 @@ impl Race<'_> {
         tracing::debug!(%address, waiting, running = self.running.len(), "connects");
         (self.attempt.emit)(ConnectEvent::Connecting(address.into()));
         self.next_start = Instant::now() + ATTEMPT_DELAY;
-        let begun = socket.set_nonblocking(true).and_then(|()| start_connect(&socket, &address));
-        match begun {
-            Ok(()) => return Ok(self.on_connected(Candidate { socket, address })),
-            Err(e) if is_in_progress(&e) => self.running.push(Candidate { socket, address }),
-            Err(e) => self.failed(address, self.attempt.failed(e)),
-        }
-        Ok(None)
+        let candidate = Candidate { socket, address };
+        let result = candidate.start();
+        Ok(self.on_result(candidate, result))
     }
 
     /// Waits for an answer, or until the next address is due.
@@ -144,19 +133,12 @@ impl Race<'_> {
     /// Takes the first connection that is established, and drops those that have failed.
     fn take_connected(&mut self) -> Option<Candidate> {
         let mut candidates = std::mem::take(&mut self.running).into_iter();
-        while let Some(candidate) = candidates.next() {
-            match connect_result(&candidate.socket) {
-                None => self.running.push(candidate),
-                Some(Ok(())) => {
-                    if let Some(connected) = self.on_connected(candidate) {
-                        self.running.extend(candidates);
-                        return Some(connected);
-                    }
-                }
-                Some(Err(e)) => self.failed(candidate.address, self.attempt.failed(e)),
-            }
-        }
-        None
+        let connected = candidates.by_ref().find_map(|candidate| {
+            let result = candidate.result();
+            self.on_result(candidate, result)
+        });
+        self.running.extend(candidates);
+        connected
     }
 
     /// The run ends. A connection that has been established meanwhile is reset: its peer would take an
@@ -176,27 +158,23 @@ impl Race<'_> {
         self.attempt.timed_out()
     }
 
-    fn on_connected(&mut self, candidate: Candidate) -> Option<Candidate> {
-        let Candidate { socket, address } = &candidate;
-        let local = socket.local_addr().ok().and_then(|local| local.as_socket());
-        // Without a listener, and with that very port chosen by the kernel as the local one, TCP's
-        // simultaneous open (RFC 9293 §3.5) has connected the socket to itself.
-        let ready = if local == Some(*address) {
-            Err(io::Error::from_raw_os_error(libc::ECONNREFUSED))
-        } else {
-            socket.set_nonblocking(false)
-        };
-        match ready {
-            Ok(()) => {
+    /// Returns the candidate if it is connected, and keeps it if it has no result yet.
+    fn on_result(
+        &mut self,
+        candidate: Candidate,
+        result: Option<io::Result<()>>,
+    ) -> Option<Candidate> {
+        let address = candidate.address;
+        match result {
+            None => self.running.push(candidate),
+            Some(Ok(())) => {
                 tracing::debug!(%address, "is connected first");
-                (self.attempt.emit)(ConnectEvent::Connected((*address).into()));
-                Some(candidate)
+                (self.attempt.emit)(ConnectEvent::Connected(address.into()));
+                return Some(candidate);
             }
-            Err(e) => {
-                self.failed(*address, self.attempt.failed(e));
-                None
-            }
+            Some(Err(e)) => self.failed(address, self.attempt.failed(e)),
         }
+        None
     }
 
     fn failed(&mut self, address: SocketAddr, failure: Failure) {
@@ -211,34 +189,6 @@ impl Race<'_> {
         if self.failure.is_none() || self.preferred == Some(address) {
             self.failure = Some(failure);
         }
-    }
-}
-
-/// Calls connect(2). After an interruption by a signal the connection may be in progress or not: a
-/// second call finds out.
-fn start_connect(socket: &Socket, address: &SocketAddr) -> io::Result<()> {
-    let address = (*address).into();
-    match socket.connect(&address) {
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => socket.connect(&address),
-        begun => begun,
-    }
-}
-
-fn is_in_progress(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EALREADY))
-}
-
-/// Returns the result of a connect(2) in progress, once it has one.
-fn connect_result(socket: &Socket) -> Option<io::Result<()>> {
-    if super::tcp_info::was_established(socket.as_fd()) {
-        return Some(Ok(()));
-    }
-    match socket.take_error() {
-        Ok(Some(error)) | Err(error) => Some(Err(error)),
-        Ok(None) => match socket.peer_addr() {
-            Ok(_) => Some(Ok(())),
-            Err(_) => None,
-        },
     }
 }
 

@@ -8,14 +8,14 @@ use std::fmt;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::PollFlags;
 use socket2::Socket;
 
 use super::connect_event::{ConnectEvent, OnConnectEvent};
 use super::stream::Stream;
 use crate::error::{Failure, Phase};
 use crate::net::activity::Activity;
-use crate::shutdown::{Shutdown, WaitOutcome, earliest, poll_until};
+use crate::shutdown::{Shutdown, WaitOutcome, earliest, poll_fd};
 
 /// A protocol that wraps a stream.
 pub trait Layer: fmt::Debug + Send + Sync {
@@ -61,13 +61,12 @@ impl HandshakeContext<'_> {
     }
 
     fn wait_alone(&self, socket: &Socket, events: PollFlags) -> std::io::Result<WaitOutcome> {
-        let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), events)];
-        let mut wait = || poll_until(&mut fds, self.deadline);
+        let wait = || poll_fd(socket, events, self.deadline);
         let ready = match self.activity {
             Some(activity) => activity.while_waiting(wait),
             None => wait(),
-        };
-        Ok(if ready? == 0 { WaitOutcome::TimedOut } else { WaitOutcome::Ready(events) })
+        }?;
+        Ok(if ready.is_empty() { WaitOutcome::TimedOut } else { WaitOutcome::Ready(ready) })
     }
 
     /// The same handshake, which also times out at `deadline`.

@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod address;
 mod attempt;
+mod candidate;
 pub mod connect_event;
 mod connection_handle;
 mod connection_info;

@@ -30,15 +30,13 @@ impl NameLookup<'_> {
 
     /// The addresses of `host` with `port`; fails as [`resolver::addresses`] does.
     pub fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-        let find = || resolver::addresses(host, port, self.family, self.deadline);
-        if resolver::is_address(host) {
-            let found = find()?;
-            (self.emit)(ConnectEvent::Numeric);
-            return Ok(found);
+        let is_name = !resolver::is_address(host);
+        if is_name {
+            (self.emit)(ConnectEvent::Resolving(host.to_string()));
         }
-        (self.emit)(ConnectEvent::Resolving(host.to_string()));
-        let found = find()?;
-        (self.emit)(ConnectEvent::Resolved(host.to_string(), found.clone()));
+        let found = resolver::addresses(host, port, self.family, self.deadline)?;
+        let resolved = || ConnectEvent::Resolved(host.to_string(), found.clone());
+        (self.emit)(if is_name { resolved() } else { ConnectEvent::Numeric });
         Ok(found)
     }
 }

@@ -4,12 +4,12 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::PollFlags;
 use rustix::fs::{FileType, Stat, fstat};
 
 use super::stdout::Stdout;
 use super::stream::{Reader, Writer};
-use crate::shutdown::poll_until;
+use crate::shutdown::poll_fd;
 
 /// The standard streams of a command: those of the process, or others in a test.
 #[derive(Debug, Clone, Copy)]
@@ -44,10 +44,7 @@ impl<T: AsFd> FdStream<T> {
         loop {
             match call(self.0.as_fd()) {
                 Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => {
-                    let fd = self.0.as_fd();
-                    poll_until(&mut [PollFd::from_borrowed_fd(fd, events)], None)?;
-                }
+                Err(rustix::io::Errno::AGAIN) => drop(poll_fd(&self.0, events, None)?),
                 done => return Ok(done?),
             }
         }
@@ -132,9 +129,7 @@ pub fn reader_closed(fd: BorrowedFd<'_>) -> bool {
 
 /// Calls poll(2) on `fd` without waiting.
 fn poll_now(fd: BorrowedFd<'_>, events: PollFlags) -> Option<PollFlags> {
-    let mut fds = [PollFd::from_borrowed_fd(fd, events)];
-    poll_until(&mut fds, Some(Instant::now())).ok()?;
-    Some(fds[0].revents())
+    poll_fd(fd, events, Some(Instant::now())).ok()
 }
 
 #[cfg(all(test, target_os = "linux"))]

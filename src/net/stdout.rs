@@ -6,12 +6,12 @@ use std::os::fd::BorrowedFd;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::PollFlags;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::error::{Failure, Phase};
-use crate::shutdown::{Shutdown, WaitOutcome, poll_until};
+use crate::shutdown::{Shutdown, WaitOutcome, poll_fd};
 
 /// Consecutive writes that may fail with EAGAIN although poll(2) reports a writable descriptor.
 const MAX_REFUSALS: u32 = 1000;
@@ -148,8 +148,7 @@ impl Stdout {
 
     /// Waits for room; returns whether there is some by `deadline`.
     fn is_writable(self, deadline: Option<Instant>) -> io::Result<bool> {
-        let mut fds = [PollFd::from_borrowed_fd(self.0, PollFlags::OUT)];
-        Ok(poll_until(&mut fds, deadline)? > 0)
+        Ok(!poll_fd(self.0, PollFlags::OUT, deadline)?.is_empty())
     }
 
     /// Writes what is taken without blocking: up to a page to a pipe, a socket or a terminal with

@@ -6,15 +6,16 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use socket2::Socket;
 
 use super::address::Address;
 pub use super::connection_handle::{ConnectionHandle, TRUNCATION_HINT};
 pub use super::connection_info::{ConnectionInfo, EndedBy, PeerCertificate, PeerCredentials};
 use super::stream_observer::Observation;
+use crate::shutdown::poll_fd;
 
 /// The half that receives.
 pub trait Reader: Read + Send {
@@ -43,10 +44,8 @@ pub trait Reader: Read + Send {
 
     /// Whether a read would not block. False for a layer that does not know.
     fn is_ready(&self) -> bool {
-        self.raw().is_some_and(|fd| {
-            let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-            poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|n| n > 0)
-        })
+        let ready = |fd| poll_fd(fd, PollFlags::IN, Some(Instant::now()));
+        self.raw().is_some_and(|fd| ready(fd).is_ok_and(|events| !events.is_empty()))
     }
 }
 

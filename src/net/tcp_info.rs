@@ -2,37 +2,55 @@
 //! than Linux.
 #![allow(unsafe_code)] // ioctl(2) and getsockopt(2) with plain out-parameters
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
-/// Returns how many bytes the peer's kernel has acknowledged, also after the connection has failed.
-/// `None` for other sockets.
-pub fn acknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
-    // The SYN counts as one byte.
-    bytes_acked(socket).map(|bytes| bytes.saturating_sub(1))
+use super::connection_handle::ConnectionHandle;
+
+impl ConnectionHandle {
+    /// Returns how many sent bytes are not acknowledged yet (tcp(7), `SIOCOUTQ`); 0 where that is not
+    /// known.
+    pub fn unacked_bytes(&self) -> usize {
+        unacked_bytes(self.socket().as_fd())
+    }
+
+    /// Returns how many bytes the peer's kernel has acknowledged, those of layers included, also
+    /// after the connection has failed; `None` where that is not known.
+    pub fn acknowledged(&self) -> Option<u64> {
+        // The SYN counts as one byte.
+        bytes_acked(self.socket().as_fd()).map(|bytes| bytes.saturating_sub(1))
+    }
+
+    /// Whether the peer's kernel is known not to have acknowledged all of `sent` bytes of a failed
+    /// connection. Above a layer `sent` is less than what the connection carried, so that some
+    /// missing bytes go unnoticed.
+    pub fn unacknowledged(&self, sent: u64) -> bool {
+        self.acknowledged().is_some_and(|acked| acked < sent)
+    }
+
+    /// Returns how many bytes the kernel has sent, retransmissions not counted, those of layers
+    /// included, also after the connection has failed; `None` where that is not known.
+    pub fn transmitted(&self) -> Option<u64> {
+        /// Where `tcpi_bytes_sent` begins in `struct tcp_info` (since Linux 4.19).
+        const BYTES_SENT: usize = 200;
+        /// Where `tcpi_bytes_retrans` begins.
+        const BYTES_RETRANS: usize = 208;
+        let info = tcp_info(self.socket().as_fd())?;
+        Some(field(&info, BYTES_SENT)?.saturating_sub(field(&info, BYTES_RETRANS)?))
+    }
+
+    /// Whether a TCP connection has failed, or is closed in both directions. What is not delivered by
+    /// then never will be.
+    pub fn is_closed(&self) -> bool {
+        /// `TCP_CLOSE` of net/tcp_states.h, which `tcpi_state` has as its first byte.
+        const CLOSE: u8 = 7;
+        tcp_info(self.socket().as_fd()).is_some_and(|info| info.first() == Some(&CLOSE))
+    }
 }
 
 /// Whether the TCP handshake was completed, even if a reset followed. Reading `SO_ERROR` instead
 /// would consume that reset.
 pub fn was_established(socket: BorrowedFd<'_>) -> bool {
     bytes_acked(socket).is_some_and(|bytes| bytes > 0)
-}
-
-/// Whether the kernel has closed a TCP connection: nothing is sent or received any more.
-pub fn is_closed(socket: BorrowedFd<'_>) -> bool {
-    /// `TCP_CLOSE` of net/tcp_states.h, which `tcpi_state` has as its first byte.
-    const CLOSE: u8 = 7;
-    tcp_info(socket).is_some_and(|info| info.first() == Some(&CLOSE))
-}
-
-/// Returns how many bytes the kernel has sent, retransmissions not counted, those of layers included.
-/// `None` for other sockets.
-pub fn transmitted(socket: BorrowedFd<'_>) -> Option<u64> {
-    /// Where `tcpi_bytes_sent` begins in `struct tcp_info` (since Linux 4.19).
-    const BYTES_SENT: usize = 200;
-    /// Where `tcpi_bytes_retrans` begins.
-    const BYTES_RETRANS: usize = 208;
-    let info = tcp_info(socket)?;
-    Some(field(&info, BYTES_SENT)?.saturating_sub(field(&info, BYTES_RETRANS)?))
 }
 
 /// `tcpi_bytes_acked` of `TCP_INFO` (tcp(7), since Linux 4.1).
@@ -49,14 +67,12 @@ fn field(info: &[u8], offset: usize) -> Option<u64> {
 }
 
 #[cfg(target_os = "linux")]
-pub use linux::{tcp_info, unacked_bytes};
+use linux::{tcp_info, unacked_bytes};
 
 #[cfg(target_os = "linux")]
 mod linux {
     use std::os::fd::{AsRawFd, BorrowedFd};
 
-    /// Returns how many sent bytes the peer's kernel has not acknowledged yet (tcp(7), `SIOCOUTQ`); 0
-    /// for other sockets.
     pub fn unacked_bytes(socket: BorrowedFd<'_>) -> usize {
         let mut bytes: libc::c_int = 0;
         // SAFETY: SIOCOUTQ (the same number as TIOCOUTQ) writes one c_int to the pointer it is given.
@@ -85,7 +101,7 @@ mod linux {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn unacked_bytes(_: BorrowedFd<'_>) -> usize {
+fn unacked_bytes(_: BorrowedFd<'_>) -> usize {
     0
 }
 

@@ -3,13 +3,13 @@
 
 use std::io;
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::stream::Reader;
 use crate::error::{ExitCode, LayerError, Phase};
-use crate::shutdown::poll_until;
+use crate::shutdown::poll_fd;
 
 /// Bytes of an alert in a record of its own (RFC 8446 §5.1, §6).
 pub const ALERT_LEN: usize = 7;
@@ -26,9 +26,8 @@ pub fn is_alert(bytes: &[u8]) -> bool {
 /// return a clean end of stream.
 pub fn begins_with_alert(reader: &dyn Reader) -> io::Result<bool> {
     let Some(socket) = reader.raw() else { return Ok(false) };
-    let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
     let mut first = [0; ALERT_LEN];
-    poll_until(&mut fds, None)?;
+    poll_fd(socket, PollFlags::IN, None)?;
     match recv(socket, &mut first, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
         Ok((_, n)) => Ok(is_alert(&first[..n])),
         Err(Errno::AGAIN | Errno::INTR | Errno::NOTSOCK) => Ok(false),

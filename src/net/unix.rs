@@ -111,12 +111,11 @@ pub fn listen(
     backlog: i32,
     emit: OnConnectEvent<'_>,
 ) -> Result<Listener, Failure> {
-    let _lock = match name {
-        UnixAddress::Path(path) => {
-            socket_file::lock_directory(path).map_err(|e| Failure::new(Phase::Bind, name, e))?
-        }
-        UnixAddress::Abstract(_) => None,
+    let lock = match name {
+        UnixAddress::Path(path) => socket_file::lock_directory(path),
+        UnixAddress::Abstract(_) => Ok(None),
     };
+    let _lock = lock.map_err(|e| Failure::new(Phase::Bind, name, e))?;
     let BoundSocket { socket, socket_file } = bind(name, Type::STREAM, mode, emit)?;
     Listener::start(socket, socket_file, backlog, emit)
         .map_err(|e| Failure::new(Phase::Listen, name, e))

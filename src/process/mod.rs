@@ -3,6 +3,7 @@
 
 pub mod argv;
 pub mod child;
+mod entry;
 pub mod groups;
 pub mod output_file;
 pub mod privileges;

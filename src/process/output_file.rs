@@ -1,183 +1,23 @@
 //! Output files, opened so that another user of the machine cannot choose what is overwritten.
 //!
-//! A file whose name this program makes up (`FILE.part`) must be a regular file of the current
-//! user with one name: [`Entry::lock_or_create`]. A file that the user names ([`open`]) may be
-//! anything, also behind symbolic links; but in a directory where other users can create files,
-//! what another user has put there is refused.
+//! A file that the user names ([`open`]) may be anything, also behind symbolic links; but in a
+//! directory where other users can create files, what another user has put there is refused.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
-use rustix::fs::{fstat, openat, readlinkat, statat};
+use rustix::fs::{FileType, OFlags, Stat, fstat, readlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+pub use super::entry::{Access, Entry, directory_of, is_refusal};
+use super::entry::{MAX_TRIES, in_use, refused};
+
 /// Symbolic links that are followed, as many as the kernel follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
-/// Attempts to open a name that other processes keep renaming.
-const MAX_TRIES: usize = 20;
-/// Flags for opening a directory, which need no permission to list it.
-#[cfg(target_os = "linux")]
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-#[cfg(not(target_os = "linux"))]
-const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
-
-/// What a file of the current user is opened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Reading; the file may have further names (hard links).
-    Read,
-    /// Writing; the file may have no further name.
-    Write,
-}
-
-/// A name in an open directory.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    directory: Arc<OwnedFd>,
-    name: OsString,
-    path: PathBuf,
-}
-
-impl Entry {
-    /// The last component of `path`, in the directory that the rest leads to now.
-    pub fn of(path: &Path) -> io::Result<Entry> {
-        let name = path.file_name().ok_or(Errno::ISDIR)?.to_os_string();
-        let directory = openat(rustix::fs::CWD, directory_of(path), DIRECTORY, Mode::empty())?;
-        Ok(Entry { directory: Arc::new(directory), name, path: path.to_path_buf() })
-    }
-
-    /// The entry beside this one whose name ends in `suffix` too.
-    pub fn with_suffix(&self, suffix: &str) -> Entry {
-        let mut entry = self.clone();
-        entry.name.push(suffix);
-        entry.path.as_mut_os_string().push(suffix);
-        entry
-    }
-
-    /// The path, for messages.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Opens the file that is there, if one is; never waits, not for the reader of a FIFO either.
-    ///
-    /// Fails if it is not a regular file of the current user.
-    pub fn open_own(&self, access: Access) -> io::Result<Option<File>> {
-        let Some(found) = self.stat()? else { return Ok(None) };
-        // Opening a device or a FIFO may have effects of its own.
-        check_own(&found, access)?;
-        let mode = if access == Access::Read { OFlags::RDONLY } else { OFlags::WRONLY };
-        match self.open_at(mode | OFlags::NOFOLLOW | OFlags::NONBLOCK, 0) {
-            Ok(file) => {
-                check_own(&fstat(&file)?, access)?;
-                Ok(Some(file))
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e),
-        }
-    }
-
-    /// Opens the file that is there for writing, if one is, and locks it until the last copy of
-    /// the descriptor is closed.
-    ///
-    /// Fails as [`Entry::open_own`] does, and if another process holds the lock.
-    pub fn lock_existing(&self) -> io::Result<Option<File>> {
-        for _ in 0..MAX_TRIES {
-            let Some(file) = self.open_own(Access::Write)? else { return Ok(None) };
-            lock(&file)?;
-            // The process that held the lock may have given the file another name.
-            if self.is(&file)? {
-                return Ok(Some(file));
-            }
-        }
-        Err(in_use())
-    }
-
-    /// As [`Entry::lock_existing`], for a new file if none is there.
-    pub fn lock_or_create(&self) -> io::Result<File> {
-        for _ in 0..MAX_TRIES {
-            if let Some(file) = self.lock_existing()? {
-                return Ok(file);
-            }
-            match self.open_at(OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, 0o666) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                created => {
-                    let file = created?;
-                    lock(&file)?;
-                    return Ok(file);
-                }
-            }
-        }
-        Err(in_use())
-    }
-
-    /// Renames it; a file of the new name is replaced.
-    pub fn rename(&self, to: &Entry) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.directory, &self.name, &to.directory, &to.name)?)
-    }
-
-    /// Removes it.
-    pub fn remove(&self) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.directory, &self.name, AtFlags::empty())?)
-    }
-
-    /// The entry itself, not what it links to.
-    fn stat(&self) -> io::Result<Option<Stat>> {
-        match statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => Ok(None),
-            found => Ok(Some(found?)),
-        }
-    }
-
-    fn is(&self, file: &File) -> io::Result<bool> {
-        let opened = fstat(file)?;
-        let found = self.stat()?;
-        Ok(found.is_some_and(|f| (f.st_dev, f.st_ino) == (opened.st_dev, opened.st_ino)))
-    }
-
-    fn open_at(&self, flags: OFlags, mode: u32) -> io::Result<File> {
-        let mode = Mode::from_raw_mode(mode as _);
-        Ok(openat(&self.directory, &self.name, flags | OFlags::CLOEXEC, mode)?.into())
-    }
-
-    /// Returns the owner of the directory, if users other than the current one and root can create
-    /// files in it.
-    fn shared_directory(&self) -> io::Result<Option<u32>> {
-        let directory = fstat(&self.directory)?;
-        let is_shared = directory.st_mode & 0o022 != 0 || !is_trusted(directory.st_uid);
-        Ok(is_shared.then_some(directory.st_uid))
-    }
-
-    /// Opens the file in a directory of `owner` where other users can create files.
-    fn open_shared(&self, owner: u32, flags: OFlags, mode: u32) -> io::Result<File> {
-        for _ in 0..MAX_TRIES {
-            let Some(found) = self.stat()? else {
-                match self.open_at(flags | OFlags::EXCL, mode) {
-                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                    created => return created,
-                }
-            };
-            check_shared(&found, owner)?;
-            let is_fifo = FileType::from_raw_mode(found.st_mode) == FileType::Fifo;
-            let wait = if is_fifo { OFlags::empty() } else { OFlags::NONBLOCK };
-            let existing = flags.difference(OFlags::CREATE | OFlags::TRUNC);
-            let file = self.open_at(existing | OFlags::NOFOLLOW | wait, 0)?;
-            check_shared(&fstat(&file)?, owner)?;
-            if flags.contains(OFlags::TRUNC) && file.metadata()?.is_file() {
-                file.set_len(0)?;
-            }
-            return Ok(file);
-        }
-        Err(in_use())
-    }
-}
 
 /// Opens the file at `path` that the user named, by `flags`; a new one gets `mode` less the umask.
 ///
@@ -185,8 +25,8 @@ impl Entry {
 /// files.
 pub fn open(path: &Path, flags: OFlags, mode: u32) -> io::Result<File> {
     let entry = Entry::of(&follow_links(path)?)?;
-    match entry.shared_directory()? {
-        Some(owner) => entry.open_shared(owner, flags, mode),
+    match shared_directory(&entry)? {
+        Some(owner) => open_shared(&entry, owner, flags, mode),
         None => entry.open_at(flags, mode),
     }
 }
@@ -200,7 +40,7 @@ pub fn follow_links(path: &Path) -> io::Result<PathBuf> {
         let Ok(entry) = Entry::of(&path) else { return Ok(path) };
         let link = entry.stat()?.filter(|s| FileType::from_raw_mode(s.st_mode).is_symlink());
         let Some(link) = link else { return Ok(path) };
-        if entry.shared_directory()?.is_some() && !is_trusted(link.st_uid) {
+        if shared_directory(&entry)?.is_some() && !is_trusted(link.st_uid) {
             return Err(refused("it is a symbolic link that another user has made"));
         }
         let text = readlinkat(&entry.directory, &entry.name, Vec::new())?;
@@ -214,44 +54,39 @@ pub fn follow_links(path: &Path) -> io::Result<PathBuf> {
     Err(Errno::LOOP.into())
 }
 
-/// The directory that `path` is in.
-pub fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
+/// Returns the owner of the directory, if users other than the current one and root can create
+/// files in it.
+fn shared_directory(entry: &Entry) -> io::Result<Option<u32>> {
+    let directory = fstat(&entry.directory)?;
+    let is_shared = directory.st_mode & 0o022 != 0 || !is_trusted(directory.st_uid);
+    Ok(is_shared.then_some(directory.st_uid))
 }
 
-/// Whether `error` is a refusal of this module, rather than the system's.
-pub fn is_refusal(error: &io::Error) -> bool {
-    error.raw_os_error().is_none() && error.kind() == io::ErrorKind::PermissionDenied
-}
-
-fn lock(file: &File) -> io::Result<()> {
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Err(in_use()),
-        // Or a file system without locks.
-        _ => Ok(()),
+/// Opens the file in a directory of `owner` where other users can create files.
+fn open_shared(entry: &Entry, owner: u32, flags: OFlags, mode: u32) -> io::Result<File> {
+    for _ in 0..MAX_TRIES {
+        let Some(found) = entry.stat()? else {
+            match entry.open_at(flags | OFlags::EXCL, mode) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                created => return created,
+            }
+        };
+        check_shared(&found, owner)?;
+        let is_fifo = FileType::from_raw_mode(found.st_mode) == FileType::Fifo;
+        let wait = if is_fifo { OFlags::empty() } else { OFlags::NONBLOCK };
+        let existing = flags.difference(OFlags::CREATE | OFlags::TRUNC);
+        let file = entry.open_at(existing | OFlags::NOFOLLOW | wait, 0)?;
+        check_shared(&fstat(&file)?, owner)?;
+        if flags.contains(OFlags::TRUNC) && file.metadata()?.is_file() {
+            file.set_len(0)?;
+        }
+        return Ok(file);
     }
+    Err(in_use())
 }
 
 fn is_trusted(user: u32) -> bool {
     user == 0 || user == geteuid().as_raw()
-}
-
-fn check_own(found: &Stat, access: Access) -> io::Result<()> {
-    match FileType::from_raw_mode(found.st_mode) {
-        FileType::RegularFile => {}
-        FileType::Symlink => return Err(refused("it is a symbolic link")),
-        _ => return Err(refused("it is not a regular file")),
-    }
-    if found.st_uid != geteuid().as_raw() {
-        return Err(refused("it belongs to another user"));
-    }
-    if access == Access::Write && found.st_nlink > 1 {
-        return Err(refused("it has another name too (a hard link)"));
-    }
-    Ok(())
 }
 
 /// Checks a file in a directory of `owner`, who may create any file there.
@@ -272,14 +107,6 @@ fn check_shared(found: &Stat, owner: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn refused(why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, why)
-}
-
-fn in_use() -> io::Error {
-    io::Error::new(io::ErrorKind::ResourceBusy, "another run is writing it")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,43 +117,6 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("f");
         (place, path)
-    }
-
-    fn fifo(path: &Path) {
-        use rustix::fs::{CWD, mknodat};
-        mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
-    }
-
-    #[test]
-    fn only_a_regular_file_with_one_name_is_opened() {
-        let (place, path) = place();
-        let other = place.path().join("other");
-        fs::write(&other, "precious").unwrap();
-        let plants: [(&dyn Fn(), &str); 4] = [
-            (&|| symlink(&other, &path).unwrap(), "symbolic link"),
-            (&|| fs::hard_link(&other, &path).unwrap(), "hard link"),
-            (&|| fifo(&path), "not a regular file"),
-            (&|| fs::create_dir(&path).unwrap(), "not a regular file"),
-        ];
-        for (plant, why) in plants {
-            plant();
-            let error = Entry::of(&path).unwrap().lock_or_create().unwrap_err();
-            assert!(is_refusal(&error) && error.to_string().contains(why), "{error}");
-            let _ = fs::remove_file(&path);
-        }
-        assert_eq!(fs::read(&other).unwrap(), b"precious");
-    }
-
-    #[test]
-    fn lock_lasts_until_the_file_is_closed() {
-        let (_place, path) = place();
-        let entry = Entry::of(&path).unwrap();
-        assert!(entry.lock_existing().unwrap().is_none());
-        let held = entry.lock_or_create().unwrap();
-        let error = entry.lock_or_create().unwrap_err();
-        assert!(error.to_string().contains("another run"), "{error}");
-        drop(held);
-        assert!(entry.lock_existing().unwrap().is_some());
     }
 
     #[test]

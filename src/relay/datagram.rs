@@ -82,9 +82,8 @@ impl<'a> DatagramRelay<'a> {
     ) -> Result<DatagramRelay<'a>, Failure> {
         let DatagramRelayOptions { socket, dialer, faults, recorder, limits } = options;
         let failed = |e| Failure::new(Phase::Bind, "-", e);
-        let socket = DatagramSocket::for_server(socket, RecvBuffer::Grow, &context.shutdown, None);
+        let socket = DatagramSocket::for_server(socket, RecvBuffer::Grow, context, None);
         let socket = socket.map_err(failed)?;
-        socket.sender().log_traffic(&context.report);
         let local = socket.local().clone();
         let flow_options = FlowOptions {
             dialer,
@@ -148,7 +147,7 @@ impl<'a> DatagramRelay<'a> {
         for group in batch.groups() {
             self.dispatch(&group);
         }
-        batch.len()
+        batch.groups().count()
     }
 
     fn dispatch(&mut self, group: &DatagramGroup<'_>) {

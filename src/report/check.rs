@@ -91,13 +91,8 @@ impl CheckReport {
         let target = escape_keep_backslash(&self.target);
         let status = self.status;
         if let Some(times) = &self.times {
-            let RoundTrips { min_ms, avg_ms, max_ms, p99_ms, .. } = times;
             let (opened, attempts) = (self.opened, self.attempts);
-            return format!(
-                "{target} open {opened} of {attempts}, \
-                 min/avg/max/p99 = {min_ms:.3}/{avg_ms:.3}/{max_ms:.3}/{p99_ms:.3} ms{}",
-                self.certificate()
-            );
+            return format!("{target} open {opened} of {attempts}, {times}{}", self.certificate());
         }
         match (status, &self.cause) {
             (CheckStatus::Open, _) => {

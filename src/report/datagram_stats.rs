@@ -1,6 +1,6 @@
 //! Final statistics of datagrams: the totals of a server, the results of a ping.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -142,6 +142,13 @@ impl RoundTrips {
     }
 }
 
+impl fmt::Display for RoundTrips {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RoundTrips { min_ms, avg_ms, max_ms, p99_ms, .. } = self;
+        write!(f, "min/avg/max/p99 = {min_ms:.3}/{avg_ms:.3}/{max_ms:.3}/{p99_ms:.3} ms")
+    }
+}
+
 /// Columns of the histogram.
 const COLUMNS: usize = 40;
 
@@ -166,12 +173,8 @@ impl Ping {
             self.sent, self.received, self.lost, self.loss_percent, self.duplicates, self.reordered
         );
         if let Some(trips) = &self.trips {
-            let RoundTrips { min_ms, avg_ms, max_ms, p99_ms, .. } = trips;
             // Writing to a string cannot fail.
-            let _ = write!(
-                lines,
-                "\nround trip min/avg/max/p99 = {min_ms:.3}/{avg_ms:.3}/{max_ms:.3}/{p99_ms:.3} ms"
-            );
+            let _ = write!(lines, "\nround trip {trips}");
         }
         lines
     }

@@ -1,18 +1,23 @@
 //! The beginning of transferred bytes as text, for one line of the log.
 
+use serde::Serialize;
+
 use super::escape::escape_bytes;
 
 /// Bytes of an excerpt.
 const LENGTH: usize = 64;
 
 /// The first bytes of a transfer, escaped. All of it may come from a peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct Excerpt {
     /// Up to 64 bytes, escaped as `escape_bytes` does, and quotes too.
     pub text: String,
     /// Whether there are more.
+    #[serde(skip)]
     pub is_truncated: bool,
     /// Whether they do not look like text.
+    #[serde(skip)]
     pub is_binary: bool,
 }
 
@@ -34,6 +39,11 @@ impl Excerpt {
         let hint = if self.is_binary { " (binary; --hex shows all bytes)" } else { "" };
         format!("\"{}\"{ellipsis}{hint}", self.text)
     }
+}
+
+/// The beginning of the bytes, after a colon.
+pub fn quoted(data: Option<&Excerpt>) -> String {
+    data.map(|data| format!(": {}", data.quoted())).unwrap_or_default()
 }
 
 /// Where the excerpt ends: at most [`LENGTH`] bytes, and at the start of a character.

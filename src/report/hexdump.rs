@@ -1,6 +1,5 @@
 //! Bytes as a hex dump: `> 00000000  68 65 6c 6c 6f …  |hello…|`, with `<` for received bytes.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,7 +9,7 @@ use rustix::fs::OFlags;
 
 use super::Report;
 use super::escape::escape;
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{Failure, Phase};
 use crate::net::address::Address;
 use crate::net::stream::Stream;
 use crate::net::stream_observer::{Call, Observation, StreamObserver};
@@ -22,8 +21,11 @@ const WIDTH: usize = 16;
 
 /// Dumps both directions, each with its own offsets, to a file or stderr.
 pub struct HexDump {
-    out: DumpOutput,
-    offsets: Offsets,
+    /// The beginning of each line.
+    label: String,
+    out: ServerDump,
+    sent: u64,
+    received: u64,
 }
 
 /// Dumps the bytes of all connections of a server; each line begins with the connection. Clones share
@@ -32,23 +34,12 @@ pub struct HexDump {
 pub struct ServerDump(Arc<Mutex<DumpOutput>>);
 
 /// Dumps the bytes of one connection of a server.
-struct ConnectionDump {
-    conn: u64,
-    out: ServerDump,
-    offsets: Mutex<Offsets>,
-}
+struct ConnectionDump(Mutex<HexDump>);
 
 enum DumpOutput {
     Stderr,
     /// A file, its name, and where a write error is reported.
     File(File, String, Report),
-}
-
-/// The bytes dumped so far.
-#[derive(Default)]
-struct Offsets {
-    sent: u64,
-    received: u64,
 }
 
 impl HexDump {
@@ -58,14 +49,19 @@ impl HexDump {
     /// Fails at [`Phase::File`] with 23 when the file cannot be opened, and with 2 for stderr when it
     /// is JSON Lines.
     pub fn open(path: &Path, report: &Report) -> Result<HexDump, Failure> {
-        Ok(HexDump { out: DumpOutput::open(path, report)?, offsets: Offsets::default() })
+        Ok(ServerDump::open(path, report)?.with_label(String::new()))
     }
 }
 
 impl TapSink for HexDump {
     fn on_bytes(&mut self, direction: TapDirection, bytes: &[u8]) {
-        let lines = self.offsets.lines("", direction, bytes);
-        self.out.write(&lines);
+        let (sign, offset) = match direction {
+            TapDirection::Sent => ('>', &mut self.sent),
+            TapDirection::Received => ('<', &mut self.received),
+        };
+        let lines = lines(&format!("{}{sign}", self.label), *offset, bytes);
+        *offset += bytes.len() as u64;
+        self.out.0.lock().unwrap_or_else(PoisonError::into_inner).write(&lines);
     }
 }
 
@@ -77,24 +73,18 @@ impl ServerDump {
 
     /// The stream of connection `conn`, whose bytes are dumped from now on.
     pub fn observe(&self, conn: u64, stream: Stream) -> Stream {
-        let (out, offsets) = (self.clone(), Mutex::default());
-        stream.observed(Arc::new(ConnectionDump { conn, out, offsets }))
+        let dump = self.with_label(format!("{conn} "));
+        stream.observed(Arc::new(ConnectionDump(Mutex::new(dump))))
     }
 
     /// Dumps a datagram; its lines begin with the peer's address.
     pub fn datagram(&self, direction: TapDirection, peer: &Address, payload: &[u8]) {
         let label = format!("{} ", escape(&peer.to_string()));
-        self.write(&Offsets::default().lines(&label, direction, payload));
+        self.with_label(label).on_bytes(direction, payload);
     }
 
-    fn write(&self, lines: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(lines);
-    }
-}
-
-impl fmt::Debug for ServerDump {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ServerDump")
+    fn with_label(&self, label: String) -> HexDump {
+        HexDump { label, out: self.clone(), sent: 0, received: 0 }
     }
 }
 
@@ -105,8 +95,7 @@ impl StreamObserver for ConnectionDump {
             Call::Received(bytes) => (TapDirection::Received, bytes),
             _ => return,
         };
-        let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
-        self.out.write(&offsets.lines(&format!("{} ", self.conn), direction, bytes));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).on_bytes(direction, bytes);
     }
 
     fn observation(&self) -> Observation {
@@ -119,7 +108,7 @@ impl DumpOutput {
         if path.as_os_str() != "-" {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
             let opened = output_file::open(path, flags, 0o666);
-            let file = opened.map_err(|e| write_error(path.display(), e))?;
+            let file = opened.map_err(|e| Failure::write_file(path.display(), e))?;
             Ok(DumpOutput::File(file, path.display().to_string(), report.clone()))
         } else if report.is_json() {
             let why = "stderr is JSON Lines under --json";
@@ -136,48 +125,32 @@ impl DumpOutput {
             DumpOutput::Stderr => drop(io::stderr().write_all(lines.as_bytes())),
             DumpOutput::File(file, name, report) => {
                 if let Err(e) = file.write_all(lines.as_bytes()) {
-                    report.record_write_error(&write_error(name, e));
+                    report.record_write_error(&Failure::write_file(name, e));
                 }
             }
         }
     }
 }
 
-impl Offsets {
-    /// The lines of the next bytes, each of which begins with `label`.
-    fn lines(&mut self, label: &str, direction: TapDirection, bytes: &[u8]) -> String {
-        let (sign, offset) = match direction {
-            TapDirection::Sent => ('>', &mut self.sent),
-            TapDirection::Received => ('<', &mut self.received),
-        };
-        let mut lines = String::new();
-        for piece in bytes.chunks(WIDTH) {
-            lines.push_str(label);
-            lines.push_str(&line(sign, *offset, piece));
-            *offset += piece.len() as u64;
-        }
-        lines
-    }
-}
-
-fn write_error(name: impl ToString, e: io::Error) -> Failure {
-    Failure::new(Phase::File, name.to_string(), e).with_code(ExitCode::Write)
-}
-
 /// The lines of one received datagram, with its own offsets.
 pub fn received(datagram: &[u8]) -> String {
-    let pieces = (0..).step_by(WIDTH).zip(datagram.chunks(WIDTH));
-    pieces.map(|(offset, piece)| line('<', offset, piece)).collect()
+    lines("<", 0, datagram)
 }
 
-fn line(sign: char, offset: u64, bytes: &[u8]) -> String {
+/// Lines of `bytes` from `offset` on, each of which begins with `start`.
+fn lines(start: &str, offset: u64, bytes: &[u8]) -> String {
+    let lines = (offset..).step_by(WIDTH).zip(bytes.chunks(WIDTH));
+    lines.map(|(offset, bytes)| line(start, offset, bytes)).collect()
+}
+
+fn line(start: &str, offset: u64, bytes: &[u8]) -> String {
     let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let plain: String = bytes
         .iter()
         .map(|byte| if byte.is_ascii_graphic() || *byte == b' ' { *byte as char } else { '.' })
         .collect();
     let hex = hex.join(" ");
-    format!("{sign} {offset:08x}  {hex:<width$}  |{plain}|\n", width = WIDTH * 3 - 1)
+    format!("{start} {offset:08x}  {hex:<width$}  |{plain}|\n", width = WIDTH * 3 - 1)
 }
 
 #[cfg(test)]
@@ -185,19 +158,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn line_has_sign_offset_hex_and_text() {
-        let dumped = line('>', 16, b"hello\n\x1b");
-        assert!(dumped.starts_with("> 00000010  68 65 6c 6c 6f 0a 1b "), "{dumped}");
+    fn line_has_start_offset_hex_and_text() {
+        let dumped = lines("3 >", 16, b"hello\n\x1b");
+        assert!(dumped.starts_with("3 > 00000010  68 65 6c 6c 6f 0a 1b "), "{dumped}");
         assert!(dumped.ends_with("  |hello..|\n"), "{dumped}");
+        let dumped = received(&[b'x'; 17]);
+        let starts: Vec<_> = dumped.lines().map(|line| &line[..10]).collect();
+        assert_eq!(starts, ["< 00000000", "< 00000010"]);
     }
 
     #[test]
-    fn line_of_a_server_begins_with_its_connection() {
-        let mut offsets = Offsets::default();
-        let first = offsets.lines("3 ", TapDirection::Received, &[b'x'; 17]);
-        let lines: Vec<_> = first.lines().map(|line| &line[..12]).collect();
-        assert_eq!(lines, ["3 < 00000000", "3 < 00000010"]);
-        assert!(offsets.lines("3 ", TapDirection::Sent, b"y").starts_with("3 > 00000000"));
-        assert!(offsets.lines("3 ", TapDirection::Received, b"z").starts_with("3 < 00000011"));
+    fn each_direction_has_its_own_offsets() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let dump = ServerDump::open(file.path(), &Report::plain()).unwrap();
+        let mut dump = dump.with_label("3 ".into());
+        dump.on_bytes(TapDirection::Received, &[b'x'; 17]);
+        dump.on_bytes(TapDirection::Sent, b"y");
+        dump.on_bytes(TapDirection::Received, b"z");
+        let dumped = std::fs::read_to_string(file.path()).unwrap();
+        let starts: Vec<_> = dumped.lines().map(|line| &line[..12]).collect();
+        assert_eq!(starts, ["3 < 00000000", "3 < 00000010", "3 > 00000000", "3 < 00000011"]);
     }
 }

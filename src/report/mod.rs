@@ -5,35 +5,38 @@
 
 mod bulk_sum;
 pub mod check;
+mod connect_steps;
+mod connection;
 pub mod context;
 pub mod datagram_stats;
 pub mod escape;
 pub mod event;
 pub mod excerpt;
+mod fault;
 pub mod hexdump;
 pub mod json;
 pub mod line_writer;
 pub mod lookup;
 pub mod netcat;
 pub mod progress;
+mod response;
 pub mod sparkline;
 pub mod terminal_text;
 pub mod text;
 pub mod traffic;
+mod transfer;
 
-use std::fmt;
 use std::fs::File;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::{ExitCode, Failure};
-use crate::net::connect_event::ConnectEvent;
-use escape::escape;
 use event::{Event, Level};
 use line_writer::LineWriter;
 use netcat::NetcatWords;
+pub use text::ColorWhen;
 use text::Palette;
 
 /// How much is logged.
@@ -47,18 +50,6 @@ pub enum Verbosity {
     Verbose,
     /// `-vv`: what crosses the network.
     Traffic,
-}
-
-/// When lines have color.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ColorWhen {
-    /// On a terminal, unless NO_COLOR; anywhere with CLICOLOR_FORCE.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// What is logged, where and how.
@@ -88,7 +79,7 @@ struct Inner {
     events: Option<Mutex<LineWriter>>,
     has_write_error: AtomicBool,
     line_printer: Mutex<Option<LinePrinter>>,
-    netcat: Mutex<Option<Arc<NetcatWords>>>,
+    netcat: OnceLock<NetcatWords>,
 }
 
 impl Report {
@@ -97,12 +88,12 @@ impl Report {
         Report(Arc::new(Inner {
             verbosity: options.verbosity,
             json: options.json,
-            palette: palette(options.color),
+            palette: Palette::new(options.color),
             log: Mutex::new(LineWriter::stderr()),
             events: options.events.map(|(file, name)| Mutex::new(LineWriter::file(file, name))),
             has_write_error: AtomicBool::new(false),
             line_printer: Mutex::new(None),
-            netcat: Mutex::default(),
+            netcat: OnceLock::new(),
         }))
     }
 
@@ -125,7 +116,7 @@ impl Report {
     /// Logs an event.
     pub fn emit(&self, event: &Event) {
         self.emit_to_file(event);
-        if let Some(words) = self.netcat_words() {
+        if let Some(words) = self.0.netcat.get() {
             return words.line(event).into_iter().for_each(|line| self.print_line(line));
         }
         if self.prints(event.level()) {
@@ -137,18 +128,16 @@ impl Report {
         }
     }
 
-    /// Logs in the words of netcat from now on, unless the log is JSON Lines.
+    /// Logs in the words of netcat from now on, unless the log is JSON Lines. The first call counts.
     pub fn use_netcat_words(&self, words: NetcatWords) {
-        *lock(&self.0.netcat) = Some(Arc::new(words)).filter(|_| !self.0.json);
+        if !self.0.json {
+            let _ = self.0.netcat.set(words);
+        }
     }
 
     /// Whether the names of addresses are looked up for the log.
     pub fn looks_up_names(&self) -> bool {
-        self.netcat_words().is_some_and(|words| words.verbose && !words.numeric)
-    }
-
-    fn netcat_words(&self) -> Option<Arc<NetcatWords>> {
-        lock(&self.0.netcat).clone()
+        self.0.netcat.get().is_some_and(|words| words.verbose && !words.numeric)
     }
 
     /// Writes an event to the events file only, where the command prints it on stdout itself.
@@ -221,40 +210,6 @@ impl Report {
         }
     }
 
-    /// Logs a step of connecting or listening, or a warning. On a terminal the line of a step that
-    /// takes long is begun first.
-    pub fn on_connect_event(&self, event: ConnectEvent) {
-        match (event, self.netcat_words()) {
-            (ConnectEvent::Warning(why), _) => self.warn(None, why),
-            (event, Some(words)) => {
-                words.connect_line(&event).into_iter().for_each(|line| self.print_line(line));
-            }
-            (ConnectEvent::Numeric, _) => {}
-            (event, _) if event.is_beginning() => self.begin_step(&event),
-            (event, _) => self.step_at(level(&event), || event.to_string()),
-        }
-    }
-
-    /// The same for connection `conn` of a server, with the address of its client in front; no line
-    /// is begun.
-    pub fn on_connect_event_of(&self, conn: u64, client: &impl fmt::Display, event: ConnectEvent) {
-        match event {
-            ConnectEvent::Warning(why) => self.warn(Some(conn), why),
-            ConnectEvent::Numeric => {}
-            event if event.is_beginning() => {}
-            event => self.step_at(level(&event), || format!("{client}: {event}")),
-        }
-    }
-
-    /// Writes the beginning of a line to a terminal that shows nothing else meanwhile, such as a trace.
-    fn begin_step(&self, event: &ConnectEvent) {
-        let is_traced = tracing::enabled!(tracing::Level::DEBUG);
-        let is_alone = self.is_verbose() && self.can_draw() && !is_traced;
-        if is_alone && lock(&self.0.line_printer).is_none() {
-            lock(&self.0.log).begin(&escape(&event.to_string()));
-        }
-    }
-
     /// Logs the pause before the first byte is sent, if there is one.
     pub fn log_delay(&self, delay: Duration) {
         if !delay.is_zero() {
@@ -316,26 +271,4 @@ impl Report {
 /// Locks; a thread that panicked has left complete lines behind.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The level of a step of connecting.
-fn level(event: &ConnectEvent) -> Level {
-    match event {
-        ConnectEvent::HandshakeMessage(_) => Level::Traffic,
-        _ => Level::Step,
-    }
-}
-
-fn palette(color: ColorWhen) -> Palette {
-    let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let is_colored = match color {
-        ColorWhen::Always => true,
-        ColorWhen::Never => false,
-        ColorWhen::Auto if value("NO_COLOR").is_some() => false,
-        ColorWhen::Auto => match value("CLICOLOR_FORCE") {
-            Some(force) => force != "0",
-            None => std::io::stderr().is_terminal() && value("TERM").is_none_or(|t| t != "dumb"),
-        },
-    };
-    if is_colored { Palette::Color } else { Palette::Plain }
 }

@@ -1,7 +1,6 @@
 //! A progress bar on a terminal.
 
-/// Prints lines above the bar.
-type LinePrinter = Box<dyn FnMut(String) + Send>;
+use super::LinePrinter;
 
 /// A bar of bytes or answers on stderr; nothing without the feature `progress` or a terminal.
 pub struct Progress {

@@ -1,14 +1,23 @@
 //! Events as lines of text.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use super::escape::{escape, escape_keep_backslash};
-use super::event::{
-    Closed, Endpoints, ErrorEvent, Event, FaultEvent, ResponseHead, Role, Side, Stats, Timings,
-    Transfer,
-};
-use super::excerpt::{Excerpt, byte_count, group_digits};
-use super::lookup::LookupReport;
+use super::event::{ErrorEvent, Event, Side};
+use super::excerpt::quoted;
+
+/// When lines have color.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR; anywhere with CLICOLOR_FORCE.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
 
 /// Whether lines have color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +29,23 @@ pub enum Palette {
 }
 
 impl Palette {
+    /// The palette of lines on stderr.
+    pub fn new(color: ColorWhen) -> Palette {
+        let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let is_colored = match color {
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+            ColorWhen::Auto if value("NO_COLOR").is_some() => false,
+            ColorWhen::Auto => match value("CLICOLOR_FORCE") {
+                Some(force) => force != "0",
+                None => {
+                    std::io::stderr().is_terminal() && value("TERM").is_none_or(|t| t != "dumb")
+                }
+            },
+        };
+        if is_colored { Palette::Color } else { Palette::Plain }
+    }
+
     fn paint(self, sgr: &str, text: &str) -> String {
         match self {
             Palette::Plain => text.to_string(),
@@ -29,132 +55,48 @@ impl Palette {
 }
 
 /// The event as text: mostly one line, without its final line end. Text from a peer is escaped
-/// here and nowhere else.
+/// here and in the text functions of the events, and nowhere else.
 pub fn line(event: &Event, palette: Palette) -> String {
     match event {
         Event::Listening { local, awaited } => {
             format!("Waiting for {awaited} on {}...", escape(local))
         }
         Event::Certificate { sha256 } => format!("Certificate's SHA-256: {sha256}"),
-        Event::Accepted(ends) => accepted(ends),
-        Event::Connected(ends) => connected(ends),
-        Event::HalfClosed { by, peer, .. } => half_closed(*by, peer.as_deref()),
-        Event::Closed(event) => closed(event),
-        Event::Fault(event) => fault(event),
+        Event::Accepted(ends) => ends.accepted(),
+        Event::Connected(ends) => ends.connected(),
+        Event::HalfClosed { by, peer, .. } => by.half_closed(peer.as_deref()),
+        Event::Closed(closed) => closed.text(),
+        Event::Fault(fault) => fault.text(),
         Event::Seed { seed } => format!("Seed of the faults: {seed} (--seed {seed} repeats them)"),
         Event::Datagram { peer, bytes, data, .. } => {
             format!("Got data from {} ({bytes} bytes){}", escape(peer), quoted(data.as_ref()))
         }
-        Event::Sent(transfer) => sent(transfer),
-        Event::Received(transfer) => received(transfer),
+        Event::Sent(transfer) => transfer.sent(),
+        Event::Received(transfer) => transfer.received(),
         Event::EndOfStream { peer, by, .. } => match by {
             Side::Local => format!("Sent end of stream to {}", escape(peer)),
             _ => format!("Received end of stream from {}", escape(peer)),
         },
-        Event::Request { lines, .. } => request_head(lines),
+        Event::Request { lines, .. } => {
+            let lines = lines.iter().map(|line| format!("> {}", escape(line)));
+            lines.collect::<Vec<_>>().join("\n")
+        }
         Event::Totals(totals) => totals.line(),
         Event::Ping(ping) => ping.lines(),
         Event::Warning { message, .. } => {
             format!("sockit: {} {}", palette.paint("33", "warning:"), escape(message))
         }
-        Event::Stats(event) => stats(event),
-        Event::Answer(head) => response_head(head),
-        Event::Timings(times) => timings(times),
+        Event::Stats(stats) => stats.text(),
+        Event::Answer(head) => head.text(),
+        Event::Timings(times) => times.text(),
         Event::Error(event) => error(event, palette),
-        Event::Resolved(answer) => rows(answer),
+        Event::Resolved(answer) => {
+            let rows = answer.rows().into_iter().map(|row| row.join("\t"));
+            rows.collect::<Vec<_>>().join("\n")
+        }
         Event::Checked(report) => report.line(),
         Event::Step { message, .. } | Event::Log { message } => escape(message).into_owned(),
     }
-}
-
-fn received(transfer: &Transfer) -> String {
-    let (bytes, peer) = (byte_count(transfer.bytes), escape(&transfer.peer));
-    format!("Received {bytes} from {peer}{}{}", calls(transfer), quoted(transfer.data.as_ref()))
-}
-
-fn request_head(lines: &[String]) -> String {
-    let lines = lines.iter().map(|line| format!("> {}", escape(line)));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-fn response_head(head: &ResponseHead) -> String {
-    let first = format!("{} {} {}", head.version, head.status, escape(&head.reason));
-    let fields = head.fields.iter().map(|(name, value)| format!("{name}: {}\n", escape(value)));
-    let text = format!("{}\n{}", first.trim_end(), fields.collect::<String>());
-    if head.is_marked {
-        text.lines().map(|line| format!("< {line}")).collect::<Vec<_>>().join("\n")
-    } else {
-        text
-    }
-}
-
-fn timings(t: &Timings) -> String {
-    let first = t.first_byte.map_or("none".to_string(), |ms| format!("{ms:.3} ms"));
-    format!(
-        "dns {:.3} ms, connect {:.3} ms, tls {:.3} ms, first byte {first}, total {:.3} ms, {} bytes",
-        t.dns, t.connect, t.tls, t.total, t.bytes
-    )
-}
-
-fn rows(answer: &LookupReport) -> String {
-    let rows = answer.rows().into_iter().map(|row| row.join("\t"));
-    rows.collect::<Vec<_>>().join("\n")
-}
-
-fn half_closed(by: Side, peer: Option<&str>) -> String {
-    match (by, peer.map(escape)) {
-        (Side::Local, None) => "Half-closed: we send no more.".to_string(),
-        (Side::Local, Some(peer)) => format!("Half-closed: we send no more to {peer}."),
-        (Side::Peer | Side::Client | Side::Target, None) => {
-            "Half-closed: the peer sends no more.".to_string()
-        }
-        (Side::Peer | Side::Client | Side::Target, Some(peer)) => {
-            format!("Half-closed: {peer} sends no more.")
-        }
-    }
-}
-
-fn fault(event: &FaultEvent) -> String {
-    let direction = event.direction.map(|direction| format!(", {}", direction.replace('_', " ")));
-    let offset = event.offset.map(|offset| format!(", at byte {offset}")).unwrap_or_default();
-    let bit = event.bit.map(|bit| format!(", bit {bit}")).unwrap_or_default();
-    let (spec, direction) = (escape(&event.spec), direction.unwrap_or_default());
-    format!("Fault {spec} on connection {}{direction}{offset}{bit}", event.conn)
-}
-
-fn sent(transfer: &Transfer) -> String {
-    let peer = escape(&transfer.peer);
-    let bytes = byte_count(transfer.bytes);
-    match (transfer.offset, transfer.of) {
-        (Some(offset), _) => {
-            format!("Sending the file from byte {}, {bytes} (sendfile)", group_digits(offset))
-        }
-        (_, Some(of)) => {
-            let bytes = group_digits(transfer.bytes);
-            let data = quoted(transfer.data.as_ref());
-            format!("Sent {bytes} of {} to {peer}{data}", byte_count(of))
-        }
-        _ => {
-            let data = quoted(transfer.data.as_ref());
-            format!("Sent {bytes} to {peer}{}{data}", calls(transfer))
-        }
-    }
-}
-
-/// How many calls, for those of a second.
-fn calls(transfer: &Transfer) -> String {
-    let calls = transfer.calls.map(|calls| format!(" in {} calls", group_digits(calls)));
-    calls.unwrap_or_default()
-}
-
-/// The beginning of the bytes, after a colon.
-pub fn quoted(data: Option<&Excerpt>) -> String {
-    data.map(|data| format!(": {}", data.quoted())).unwrap_or_default()
-}
-
-fn accepted(ends: &Endpoints) -> String {
-    let resources = ends.resources.as_ref().map(|these| format!(" ({these})")).unwrap_or_default();
-    format!("Accept new connection from {}...{resources}", escape(&ends.peer))
 }
 
 /// A duration as a number and its unit, `10 s` or `250 ms`.
@@ -163,45 +105,6 @@ pub fn duration(duration: Duration) -> String {
         seconds @ 1.0.. => format!("{seconds} s"),
         seconds => format!("{} ms", seconds * 1e3),
     }
-}
-
-fn connected(ends: &Endpoints) -> String {
-    let client = ends.client.as_ref().map(|client| format!("{}: ", escape(client)));
-    let (client, local, peer) = (client.unwrap_or_default(), &ends.local, &ends.peer);
-    format!("{client}Connected from {}\n{client}Connected to {}", escape(local), escape(peer))
-}
-
-fn closed(c: &Closed) -> String {
-    let connection = match c.role {
-        Role::Server => format!("Connection from {} closed.", escape(&c.peer)),
-        Role::Client => format!("Connection to {} closed.", escape(&c.peer)),
-    };
-    let (received, sent) = match c.relayed {
-        Some(_) => ("to target", "to client"),
-        None => ("in", "out"),
-    };
-    let bytes = format!("{} bytes {received}, {} bytes {sent}", c.bytes_in, c.bytes_out);
-    let carried = format!("{bytes}, {:.3} s", c.seconds);
-    let status = c.exit_status.map(|s| format!(", exit status {s}")).unwrap_or_default();
-    let saved = c.saved.as_ref().map(|path| format!(", saved as {}", escape(path)));
-    let saved = saved.unwrap_or_default();
-    format!("{connection} {carried}, ended by {}{status}{saved}", c.ended_by.name())
-}
-
-fn stats(s: &Stats) -> String {
-    let rate = |rate: f64| bytesize::ByteSize(rate as u64).display().iec().to_string();
-    let sparkline = s.sparkline.as_ref().map(|line| format!("\n{line}")).unwrap_or_default();
-    format!(
-        "received {} bytes ({}/s), sent {} bytes ({}/s), in {:.3} s; connected in {:.1} ms; \
-         ended by {}{sparkline}",
-        s.bytes_in,
-        rate(s.rate_in),
-        s.bytes_out,
-        rate(s.rate_out),
-        s.seconds,
-        s.connect_milliseconds,
-        s.ended_by.name()
-    )
 }
 
 fn error(event: &ErrorEvent, palette: Palette) -> String {

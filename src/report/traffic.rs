@@ -1,7 +1,6 @@
 //! Logs what crosses the network on one connection or datagram socket (`-vv`): a line per call, and a
 //! line per second for bulk transfers.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -111,9 +110,13 @@ impl TrafficLog {
         self.report.emit(&Event::EndOfStream { conn: self.conn, peer: self.peer.clone(), by });
     }
 
-    fn step(&self, what: &str) {
+    fn flush_both(&self) {
         self.flush(Side::Local);
         self.flush(Side::Peer);
+    }
+
+    fn step(&self, what: &str) {
+        self.flush_both();
         self.report.step_at(Level::Traffic, || format!("{what} {}", self.peer));
     }
 
@@ -126,16 +129,9 @@ impl TrafficLog {
     }
 }
 
-impl fmt::Debug for TrafficLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrafficLog").field("peer", &self.peer).finish_non_exhaustive()
-    }
-}
-
 impl Drop for TrafficLog {
     fn drop(&mut self) {
-        self.flush(Side::Local);
-        self.flush(Side::Peer);
+        self.flush_both();
     }
 }
 
@@ -157,10 +153,7 @@ impl StreamObserver for TrafficLog {
             Call::ShutDown => self.step("Shut down both directions of the connection to"),
             Call::ReadShutDown => self.step("Shut down receiving from"),
             Call::Reset => self.step("Resetting the connection to"),
-            Call::Closing => {
-                self.flush(Side::Local);
-                self.flush(Side::Peer);
-            }
+            Call::Closing => self.flush_both(),
         }
     }
 }

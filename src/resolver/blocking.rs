@@ -5,10 +5,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::PollFlags;
 
 use crate::error::{Failure, Phase};
-use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, poll_until};
+use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, poll_fd};
 
 /// The stack size, in bytes, of a thread that calls the C library's resolver. glibc moves answers
 /// to the heap when they exceed a quarter of the stack; nsswitch plug-ins need the rest.
@@ -50,9 +50,7 @@ impl<'a> Deadline<'a> {
         if let Some(shutdown) = self.shutdown {
             return shutdown.wait(fd, PollFlags::IN, self.instant);
         }
-        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-        poll_until(&mut fds, self.instant)?;
-        Ok(match fds[0].revents() {
+        Ok(match poll_fd(fd, PollFlags::IN, self.instant)? {
             flags if flags.is_empty() => WaitOutcome::TimedOut,
             flags => WaitOutcome::Ready(flags),
         })

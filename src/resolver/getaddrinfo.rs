@@ -8,11 +8,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use dns_lookup::{AddrInfo, AddrInfoHints, LookupError};
 
 use super::family::Family;
+use super::host_name::{check_name, to_ascii};
 use super::localhost::localhost_addresses;
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
-
-/// The maximum length of a domain name in text form, without the trailing dot (RFC 1035 §2.3.4).
-const MAX_NAME_LEN: usize = 253;
 
 /// What the crate `dns-lookup` puts before the message of gai_strerror(3).
 const MESSAGE_PREFIX: &str = "failed to lookup address information: ";
@@ -129,40 +127,6 @@ pub fn format_ip(address: &SocketAddr) -> String {
     }
 }
 
-/// Converts an internationalized name to its `xn--` form (UTS 46, RFC 5891); ASCII stays as it is.
-pub fn to_ascii(host: &str) -> Result<String, Failure> {
-    if host.is_ascii() {
-        return Ok(host.to_string());
-    }
-    match idna::domain_to_ascii(host) {
-        Ok(ascii) if !ascii.is_empty() && ascii.len() <= MAX_NAME_LEN + 1 => Ok(ascii),
-        _ => Err(malformed(host, "not a valid internationalized domain name (IDNA)")),
-    }
-}
-
-/// Returns `host` if it may be a name or an address.
-///
-/// Fails with 2 at [`Phase::Resolve`] otherwise.
-pub fn check_name(host: &str) -> Result<&str, Failure> {
-    if host.is_empty() {
-        return Err(malformed("''", "the name is empty"));
-    }
-    if host.bytes().any(|byte| byte == 0) {
-        return Err(malformed(host, "the name contains a NUL byte"));
-    }
-    if host.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
-        return Err(malformed(host, "the name contains a space or a control character"));
-    }
-    if host.is_ascii() && host.trim_end_matches('.').len() > MAX_NAME_LEN {
-        return Err(malformed(host, "the name is longer than 253 characters"));
-    }
-    Ok(host)
-}
-
-fn malformed(host: &str, why: &'static str) -> Failure {
-    Failure::usage(Phase::Resolve, host, why)
-}
-
 fn hints(family: Family, socktype: i32, flags: i32) -> AddrInfoHints {
     let address = match family {
         Family::Any => libc::AF_UNSPEC,
@@ -237,14 +201,6 @@ mod tests {
         for number in [libc::EAI_AGAIN, libc::EAI_FAIL, libc::EAI_MEMORY] {
             assert_eq!(lookup_error("db", LookupError::new(number)).code, ExitCode::TryAgain);
         }
-    }
-
-    #[test]
-    fn internationalized_names_are_converted_to_ascii() {
-        assert_eq!(to_ascii("bücher.example").unwrap(), "xn--bcher-kva.example");
-        assert_eq!(to_ascii("BÜCHER.example").unwrap(), "xn--bcher-kva.example");
-        assert_eq!(to_ascii("xn--bcher-kva.example").unwrap(), "xn--bcher-kva.example");
-        assert!(to_ascii("bücher..example\u{202e}").is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::family::Family;
 /// Whether the hosts file comes first in nsswitch.conf and has a line for `address`, so that the
 /// system does not query DNS for its name.
 pub fn lists_address(address: IpAddr) -> bool {
-    files_before_dns() && has_address(&read_text("/etc/hosts"), address)
+    files_before_dns() && names_in(&read_text("/etc/hosts"), address).is_some()
 }
 
 /// Whether the hosts file comes first in nsswitch.conf and has `host` in a wanted family, so that
@@ -23,13 +23,13 @@ pub fn lists_name(host: &str, family: Family) -> bool {
 /// Returns the names in the first line of `address`, the one getnameinfo(3) uses; none if the file
 /// cannot be read.
 pub fn names_of(address: IpAddr) -> Vec<String> {
-    names_in_first_line(&read_text("/etc/hosts"), address)
+    names_in(&read_text("/etc/hosts"), address).unwrap_or_default()
 }
 
-fn names_in_first_line(hosts: &str, address: IpAddr) -> Vec<String> {
+fn names_in(hosts: &str, address: IpAddr) -> Option<Vec<String>> {
     let mut lines = hosts.lines().filter_map(parse_entry);
-    let line = lines.find(|(ip, _)| ip.to_canonical() == address.to_canonical());
-    line.map(|(_, names)| names.map(str::to_string).collect()).unwrap_or_default()
+    let (_, names) = lines.find(|(ip, _)| ip.to_canonical() == address.to_canonical())?;
+    Some(names.map(str::to_string).collect())
 }
 
 /// Whether nsswitch.conf has DNS, directly or through systemd-resolved, as a source of host names.
@@ -76,10 +76,6 @@ fn parse_entry(line: &str) -> Option<(IpAddr, impl Iterator<Item = &str>)> {
     names.peek().is_some().then_some((ip, names))
 }
 
-fn has_address(hosts: &str, address: IpAddr) -> bool {
-    hosts.lines().filter_map(parse_entry).any(|(ip, _)| ip.to_canonical() == address.to_canonical())
-}
-
 /// Compares as the C library does: a trailing dot makes another name.
 fn has_name(hosts: &str, name: &str, family: Family) -> bool {
     hosts.lines().filter_map(parse_entry).any(|(ip, mut names)| {
@@ -104,8 +100,9 @@ mod tests {
 
     #[test]
     fn addresses_are_compared_as_values() {
-        let lists = |ip: &str| has_address("192.0.2.3 c\n2001:DB8:0::1 e", ip.parse().unwrap());
-        assert!(lists("::ffff:192.0.2.3") && lists("2001:db8::1") && !lists("192.0.2.4"));
+        let lists = |ip: &str| names_in("192.0.2.3 c\n2001:DB8:0::1 e", ip.parse().unwrap());
+        assert!(lists("::ffff:192.0.2.3").is_some() && lists("2001:db8::1").is_some());
+        assert_eq!(lists("192.0.2.4"), None);
     }
 
     #[test]
@@ -121,8 +118,8 @@ mod tests {
     #[test]
     fn names_are_those_of_the_first_line() {
         let hosts = "192.0.2.3 a b\n192.0.2.4 a\n192.0.2.3 c\n";
-        assert_eq!(names_in_first_line(hosts, "::ffff:192.0.2.3".parse().unwrap()), ["a", "b"]);
-        assert!(names_in_first_line(hosts, "192.0.2.5".parse().unwrap()).is_empty());
+        let found = names_in(hosts, "::ffff:192.0.2.3".parse().unwrap());
+        assert_eq!(found.unwrap_or_default(), ["a", "b"]);
     }
 
     #[test]

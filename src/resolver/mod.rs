@@ -10,6 +10,7 @@ mod blocking;
 pub mod dns;
 mod family;
 pub mod getaddrinfo;
+pub mod host_name;
 pub mod host_port;
 pub mod hosts_file;
 mod localhost;

@@ -12,8 +12,8 @@ use rustix::event::{PollFd, PollFlags};
 use socket2::{SockAddr, Socket};
 
 use super::accept_backoff::{AcceptBackoff, MAX_PAUSE};
-use super::connection_service::{ConnectionService, Counting};
-use super::connections::{Accepted, Capacity, ConnectionPermit, ConnectionTracker};
+use super::connection_service::ConnectionService;
+use super::connections::{Capacity, ConnectionTracker};
 use super::limits::ServerLimits;
 use super::per_ip_limit::{PerIpLimit, PerIpPermit};
 use super::thread_pool::ThreadPool;
@@ -174,12 +174,10 @@ impl AcceptLoop {
         };
         tracing::debug!(conn, %peer, "accepted, is given to a thread");
         let handle = stream.handle.clone();
-        let tracked = self.connections.track(conn, handle.clone());
+        let tracked = self.connections.track(conn, handle.clone(), per_ip);
         self.count_accepted(conn);
-        let permit = ConnectionPermit { tracked, per_ip };
-        let accepted = Accepted { conn, stream, permit };
         let handler = self.handler.clone();
-        if let Err(e) = self.pool.run(move || handler.serve(accepted)) {
+        if let Err(e) = self.pool.run(move || handler.serve(stream, tracked)) {
             // An orderly close would look like a complete, empty reply.
             handle.abort();
             self.report_lost(&peer, e);
@@ -191,7 +189,7 @@ impl AcceptLoop {
     }
 
     fn count_accepted(&self, conn: u64) {
-        if self.handler.counting() == Counting::OnAccept {
+        if self.handler.counts_on_accept() {
             self.connections.count(conn);
         }
     }

@@ -4,7 +4,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::connections::{Accepted, TrackedConnection};
+use super::connections::TrackedConnection;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
 use crate::net::layer::{HandshakeContext, Layer};
@@ -31,15 +31,6 @@ pub struct ConnectionService {
     is_single: bool,
     /// The most recent failure of a connection.
     failure: Mutex<Option<Failure>>,
-}
-
-/// When a connection counts towards the limit of the complete run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Counting {
-    /// When it is accepted.
-    OnAccept,
-    /// When the handler calls [`TrackedConnection::count`], after the handshake.
-    OnHandshake,
 }
 
 /// Whether a failure is printed as an error line.
@@ -83,22 +74,21 @@ impl Drop for OpenConnection<'_> {
 
 impl ConnectionService {
     /// Serves one connection until it is closed, on the connection's own thread.
-    pub fn serve(&self, accepted: Accepted) {
-        let Accepted { conn, ref stream, ref permit } = accepted;
-        let peer = &stream.info.peer;
+    pub fn serve(&self, stream: Stream, tracked: TrackedConnection) {
+        let (conn, peer) = (tracked.conn, &stream.info.peer);
         let span = tracing::debug_span!(parent: &self.span, "connection", conn, %peer);
         let _span = span.entered();
-        self.log_accepted(conn, stream);
+        self.log_accepted(conn, &stream);
         let Context { report, shutdown } = &self.context;
-        let (tracked, activity) = (&permit.tracked, permit.tracked.activity.clone());
-        // Dropped before the permit: the event is emitted before the server counts the close.
+        let activity = tracked.activity.clone();
+        // Dropped before `tracked`: the event is emitted before the server counts the close.
         let mut open = OpenConnection {
-            connection: Connection::new(conn, accepted.stream, activity, shutdown.clone()),
+            connection: Connection::new(conn, stream, activity, shutdown.clone()),
             report,
             relays: self.service.relays(),
             outcome: EndedBy::Local.into(),
         };
-        open.outcome = self.serve_connection(&mut open.connection, tracked);
+        open.outcome = self.serve_connection(&mut open.connection, &tracked);
         // A connection that the shutdown of the run ended was ended by the reason of that.
         if let Some(reason) = shutdown.reason()
             && open.connection.stream.handle.closed_locally()
@@ -108,12 +98,10 @@ impl ConnectionService {
         }
     }
 
-    /// When a connection counts towards the limit of the complete run.
-    pub fn counting(&self) -> Counting {
-        match self.layer {
-            Some(_) => Counting::OnHandshake,
-            None => Counting::OnAccept,
-        }
+    /// Whether a connection counts towards the limit of the complete run when it is accepted; else
+    /// it does after the layer's handshake.
+    pub fn counts_on_accept(&self) -> bool {
+        self.layer.is_none()
     }
 
     /// Called when a connection was closed because of an access rule or the limit per address.
@@ -123,9 +111,10 @@ impl ConnectionService {
 
     /// Called when a connection was lost to a shortage of descriptors, memory or threads.
     pub fn on_accept_failed(&self, failure: Failure) {
-        match self.counting() {
-            Counting::OnAccept => self.record_failure(None, failure, ErrorLine::Print),
-            Counting::OnHandshake => self.context.report.failure(None, &failure),
+        if self.counts_on_accept() {
+            self.record_failure(None, failure, ErrorLine::Print);
+        } else {
+            self.context.report.failure(None, &failure);
         }
     }
 

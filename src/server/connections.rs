@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::per_ip_limit::PerIpPermit;
 use crate::net::activity::Activity;
-use crate::net::stream::{ConnectionHandle, Stream};
+use crate::net::stream::ConnectionHandle;
 use crate::shutdown::{
     Shutdown, ShutdownReason, WaitOutcome, WakePipe, drain, poll_until, wake, wake_pipe,
 };
@@ -63,7 +63,10 @@ pub enum Capacity {
 #[derive(Debug)]
 pub struct TrackedConnection {
     connections: ConnectionTracker,
-    conn: u64,
+    /// Number of the connection in this run, from 1.
+    pub conn: u64,
+    /// Its part of the limit per address.
+    _per_ip: Option<PerIpPermit>,
     /// Set by the thread that serves the connection.
     pub activity: Activity,
 }
@@ -83,25 +86,6 @@ impl Drop for TrackedConnection {
     }
 }
 
-/// An accepted connection, on its own thread.
-pub struct Accepted {
-    /// Number of the connection in this run, from 1.
-    pub conn: u64,
-    /// The connection, without TLS.
-    pub stream: Stream,
-    /// Its part of the limits.
-    pub permit: ConnectionPermit,
-}
-
-/// A connection's part of the limits, given back when this is dropped.
-#[derive(Debug)]
-pub struct ConnectionPermit {
-    /// The entry in the list of open connections.
-    pub tracked: TrackedConnection,
-    /// Its part of the limit per address.
-    pub per_ip: Option<PerIpPermit>,
-}
-
 impl ConnectionTracker {
     /// An empty list, with the limits of connections that are open concurrently and of those of the
     /// complete run. Fails when no pipe can be created.
@@ -118,13 +102,18 @@ impl ConnectionTracker {
         })))
     }
 
-    /// Adds connection `conn` to the list.
-    pub fn track(&self, conn: u64, handle: ConnectionHandle) -> TrackedConnection {
+    /// Adds connection `conn` to the list, with its part of the limit per address.
+    pub fn track(
+        &self,
+        conn: u64,
+        handle: ConnectionHandle,
+        per_ip: Option<PerIpPermit>,
+    ) -> TrackedConnection {
         let activity = Activity::default();
         let entry =
             Entry { handle, activity: activity.clone(), read_closed: false, counted: false };
         self.lock().insert(conn, entry);
-        TrackedConnection { connections: self.clone(), conn, activity }
+        TrackedConnection { connections: self.clone(), conn, _per_ip: per_ip, activity }
     }
 
     /// Counts connection `conn` towards the limit of the complete run; it may be closed already.
@@ -274,7 +263,8 @@ mod tests {
         let shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
         for round in 0..400 {
             let connections = ConnectionTracker::new(3, None).unwrap();
-            let open = [0, 1, 2].map(|conn| (connections.track(conn, handle().0), rng.split()));
+            let open =
+                [0, 1, 2].map(|conn| (connections.track(conn, handle().0, None), rng.split()));
             thread::scope(|scope| {
                 for (tracked, mut rng) in open {
                     scope.spawn(move || {
@@ -295,12 +285,13 @@ mod tests {
     fn uncounted_connection_reserves_its_part_of_the_quota() {
         let connections = ConnectionTracker::new(3, Some(2)).unwrap();
         assert_eq!(connections.capacity(), Capacity::Available);
-        let (first, second) = (connections.track(1, handle().0), connections.track(2, handle().0));
+        let (first, second) =
+            (connections.track(1, handle().0, None), connections.track(2, handle().0, None));
         assert_eq!(connections.capacity(), Capacity::Full);
         drop(first);
         assert_eq!(connections.capacity(), Capacity::Available);
         second.count();
-        let third = connections.track(3, handle().0);
+        let third = connections.track(3, handle().0, None);
         assert_eq!(connections.capacity(), Capacity::Full);
         third.count();
         assert_eq!(connections.capacity(), Capacity::Exhausted);
@@ -309,7 +300,7 @@ mod tests {
     #[test]
     fn open_connections_are_limited() {
         let connections = ConnectionTracker::new(1, None).unwrap();
-        let open = connections.track(1, handle().0);
+        let open = connections.track(1, handle().0, None);
         assert_eq!(connections.capacity(), Capacity::Full);
         drop(open);
         assert_eq!(connections.capacity(), Capacity::Available);
@@ -325,7 +316,7 @@ mod tests {
             thread::scope(|scope| {
                 for conn in 0..3 {
                     let (handle, peer) = handle();
-                    let tracked = connections.track(conn, handle.clone());
+                    let tracked = connections.track(conn, handle.clone(), None);
                     let (mut server_rng, mut rng) = (rng.split(), rng.split());
                     scope.spawn(move || echo(&handle, &tracked.activity, &mut server_rng));
                     scope.spawn(move || run_client(peer, &mut rng));

@@ -184,6 +184,7 @@ impl Connection {
         while drained < MAX_DRAIN && Instant::now() < deadline {
             let reader = &mut self.stream.reader;
             match self.activity.while_waiting(|| reader.read(&mut buffer)) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => return,
                 Ok(n) => drained += n,
             }

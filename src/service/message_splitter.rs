@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::Connection;
 use super::framing::{Framing, Message};
-use crate::error::Failure;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::net::address::Address;
 
 /// What is known about the input that follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,24 @@ pub enum FramingError {
     TooLong,
     /// The stream ended inside a message with a length.
     Truncated,
+}
+
+impl FramingError {
+    /// The failure of a connection to `peer`, whose messages are `what`, of at most `max` bytes.
+    pub fn failure(self, peer: &Address, what: &str, max: usize) -> Failure {
+        match self {
+            FramingError::TooLong => {
+                let why = format!("{what} of more than {max} bytes");
+                Failure::new(Phase::Receive, peer, why)
+                    .with_code(ExitCode::Limit)
+                    .with_hint("--max-message allows longer ones")
+            }
+            FramingError::Truncated => {
+                Failure::new(Phase::Receive, peer, format!("the peer closed inside a {what}"))
+                    .with_code(ExitCode::Partial)
+            }
+        }
+    }
 }
 
 /// Bytes of the first buffer; it grows for connections that send more.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::framing::{Framing, Message};
-use super::message_splitter::{FramingError, InputState, MessageSplitter};
+use super::message_splitter::{InputState, MessageSplitter};
 use super::template::{Template, TemplateValues};
 use super::{Connection, Service, ServiceOutcome};
 use crate::error::{ExitCode, Failure, Phase};
@@ -116,7 +116,14 @@ impl ReplySession<'_> {
         let values = TemplateValues { message, n, peer, local, peer_name };
         let framing = self.service.framing;
         let framed = framing.append(&mut self.replies, |out| text.render(&values, out));
-        framed.or_else(|max| self.reject_long_reply(max))
+        framed.map_err(|max| {
+            let why = "its length does not fit this --framing";
+            let why = format!("reply of more than {max} bytes: {why}");
+            let failure = Failure::new(Phase::Send, &self.connection.stream.info.peer, why)
+                .with_code(ExitCode::Limit)
+                .with_hint("--framing length:4 allows longer ones");
+            self.close_after(failure)
+        })
     }
 
     /// Replies to every complete message; breaks at the end of the session.
@@ -133,7 +140,11 @@ impl ReplySession<'_> {
                     }
                 }
                 Ok(None) => break ControlFlow::Continue(()),
-                Err(error) => return Err(self.framing_failed(error)?),
+                Err(error) => {
+                    let (info, max) = (self.connection.info(), self.service.max_message);
+                    let failure = error.failure(&info.peer, "message", max);
+                    return Err(self.close_after(failure));
+                }
             }
         };
         self.send()?;
@@ -171,33 +182,9 @@ impl ReplySession<'_> {
         Ok(())
     }
 
-    /// Closes at a message that is too long or truncated, after the replies to those before it;
-    /// returns the failure to report.
-    fn framing_failed(&mut self, error: FramingError) -> Result<Failure, Failure> {
-        self.send()?;
-        self.connection.close_gracefully()?;
-        let peer = &self.connection.stream.info.peer;
-        Ok(match error {
-            FramingError::TooLong => {
-                let why = format!("message of more than {} bytes", self.service.max_message);
-                Failure::new(Phase::Receive, peer, why)
-                    .with_code(ExitCode::Limit)
-                    .with_hint("--max-message allows longer ones")
-            }
-            FramingError::Truncated => {
-                Failure::new(Phase::Receive, peer, "the peer closed inside a message")
-                    .with_code(ExitCode::Partial)
-            }
-        })
-    }
-
-    /// Closes at a reply whose length does not fit the framing.
-    fn reject_long_reply(&mut self, max: usize) -> Result<(), Failure> {
-        self.send()?;
-        self.connection.close_gracefully()?;
-        let why = format!("reply of more than {max} bytes: its length does not fit this --framing");
-        Err(Failure::new(Phase::Send, &self.connection.stream.info.peer, why)
-            .with_code(ExitCode::Limit)
-            .with_hint("--framing length:4 allows longer ones"))
+    /// Closes after the replies so far; returns the failure to report.
+    fn close_after(&mut self, failure: Failure) -> Failure {
+        let closed = self.send().and_then(|()| self.connection.close_gracefully());
+        closed.err().unwrap_or(failure)
     }
 }

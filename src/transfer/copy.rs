@@ -15,10 +15,7 @@ pub(super) fn run(
 ) -> Result<(), TransferError> {
     let mut buffer = Buffer::large();
     loop {
-        let room = match &options.pace {
-            Some(pace) => pace.chunk_size().min(buffer.spare().len()),
-            None => buffer.spare().len(),
-        };
+        let room = options.chunk_size(buffer.spare().len());
         if !options.wait_readable(from.raw()).map_err(TransferError::Read)? {
             return to.flush().map_err(TransferError::Write);
         }
@@ -59,13 +56,7 @@ fn deliver(
 ) -> Result<(), TransferError> {
     let changed = options.filter.as_mut().map(|filter| filter.apply(bytes));
     let bytes = changed.as_deref().unwrap_or(bytes);
-    if let Some(pace) = &mut options.pace {
-        pace.wait_for(bytes.len());
-    }
-    // Before they are sent, or a quick answer would be observed first.
-    if let Some(tap) = &mut options.tap {
-        tap.on_bytes(bytes);
-    }
+    options.begin(bytes);
     write_counted(bytes, to, &options.meter).map_err(TransferError::Write)?;
     to.flush().map_err(TransferError::Write)
 }

@@ -119,6 +119,22 @@ impl TransferOptions {
         Ok(fds[0].revents().is_empty())
     }
 
+    /// Waits until `bytes` may be transferred, and passes them to the tap: before they are sent, or a
+    /// quick answer would be observed first.
+    pub fn begin(&mut self, bytes: &[u8]) {
+        if let Some(pace) = &mut self.pace {
+            pace.wait_for(bytes.len());
+        }
+        if let Some(tap) = &mut self.tap {
+            tap.on_bytes(bytes);
+        }
+    }
+
+    /// How many of `max` bytes may be transferred together.
+    pub fn chunk_size(&self, max: usize) -> usize {
+        self.pace.as_ref().map_or(max, |pace| pace.chunk_size().min(max))
+    }
+
     /// Why the bytes pass through a buffer, for the trace.
     fn copy_reason(&self, from: &dyn Reader, to: &dyn Writer) -> &'static str {
         if !self.can_stay_in_kernel() {

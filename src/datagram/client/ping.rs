@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
+use super::client_socket::ClientSocket;
 use super::ping_stats::PingStats;
-use super::targets::{ClientSocket, Targets};
+use super::targets::Targets;
 use crate::datagram::{MAX_UDP_PAYLOAD, RecvBatch};
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::net::stdout::{Stdout, is_broken_pipe};
@@ -89,7 +90,7 @@ impl Pinger<'_> {
         let timeout = self.options.reply_timeout;
         let deadline = timeout.and_then(|time| Instant::now().checked_add(time));
         while self.stats.received() < self.stats.sent() {
-            if self.receive(deadline, &mut batch)? == Received::Nothing {
+            if self.receive(deadline, &mut batch)? == WaitOutcome::TimedOut {
                 return Ok(());
             }
         }
@@ -119,7 +120,7 @@ impl Pinger<'_> {
         deadline: Option<Instant>,
         batch: &mut RecvBatch,
     ) -> Result<(), Failure> {
-        while self.receive(deadline, batch)? == Received::Something {}
+        while self.receive(deadline, batch)? != WaitOutcome::TimedOut {}
         Ok(())
     }
 
@@ -128,12 +129,13 @@ impl Pinger<'_> {
         &mut self,
         deadline: Option<Instant>,
         batch: &mut RecvBatch,
-    ) -> Result<Received, Failure> {
+    ) -> Result<WaitOutcome, Failure> {
         let Context { report, shutdown } = self.context;
         let failed = |e| Failure::new(Phase::Receive, &self.target.address, e);
         let socket = self.target.socket.socket().as_fd();
-        match shutdown.wait(socket, PollFlags::IN, deadline).map_err(failed)? {
-            WaitOutcome::TimedOut => return Ok(Received::Nothing),
+        let outcome = shutdown.wait(socket, PollFlags::IN, deadline).map_err(failed)?;
+        match outcome {
+            WaitOutcome::TimedOut => return Ok(outcome),
             WaitOutcome::Shutdown(reason) => {
                 return Err(Failure::shutdown(Phase::Receive, &self.target.address, reason));
             }
@@ -150,7 +152,7 @@ impl Pinger<'_> {
             }
         }
         self.warn_icmp_error();
-        Ok(Received::Something)
+        Ok(outcome)
     }
 
     fn on_reply(&mut self, payload: &[u8], now: Instant) {
@@ -175,14 +177,6 @@ impl Pinger<'_> {
             }
         }
     }
-}
-
-/// What a wait for replies ended with.
-#[derive(PartialEq, Eq)]
-enum Received {
-    Something,
-    /// The deadline passed.
-    Nothing,
 }
 
 /// The number behind the token, which a service may have put anywhere in its reply.

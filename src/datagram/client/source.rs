@@ -2,37 +2,19 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
-
-use crate::datagram::MAX_UDP_PAYLOAD;
+pub use super::stdin_lines::{NextDatagram, StdinLines};
+use super::stdin_lines::{check_len, is_readable, read};
 use crate::error::{Failure, Phase};
-use crate::net::source;
-use crate::shutdown::poll_until;
+use crate::net::source::Source;
 use crate::transfer::crlf::Crlf;
 
-/// How many bytes of stdin are checked before the first datagram is sent, and how long a writer may
-/// pause meanwhile: between lines, and within a line.
-const MAX_READ_AHEAD: usize = 1 << 20;
-const MAX_PAUSE: Duration = Duration::from_millis(10);
-const MAX_PAUSE_IN_LINE: Duration = Duration::from_millis(200);
-
-/// The next datagram to send.
-#[derive(Debug, PartialEq, Eq)]
-pub enum NextDatagram {
-    /// A payload.
-    Datagram(Vec<u8>),
-    /// None until stdin is readable.
-    Pending,
-    /// None any more.
-    End,
-}
-
-/// The datagrams to send, in order. None is longer than [`MAX_UDP_PAYLOAD`].
+/// The datagrams to send, in order. None is longer than
+/// [`MAX_UDP_PAYLOAD`](crate::datagram::MAX_UDP_PAYLOAD).
 #[derive(Debug)]
 pub enum DatagramSource {
     /// Texts.
@@ -40,7 +22,7 @@ pub enum DatagramSource {
     /// Pieces of a file.
     File {
         /// The open file.
-        file: source::Source<File>,
+        file: Source<File>,
         /// Its name, for errors.
         path: PathBuf,
         /// Bytes of each piece.
@@ -84,7 +66,7 @@ impl DatagramSource {
             File::open(path)
         };
         let file = opened.map_err(|e| Failure::new(Phase::File, path.display(), e))?;
-        let file = source::Source::new(file, None);
+        let file = Source::new(file, None);
         Ok(DatagramSource::File { file, path: path.to_path_buf(), size })
     }
 
@@ -125,166 +107,23 @@ fn read_datagram(
     filter: Option<&mut Crlf>,
 ) -> Result<NextDatagram, Failure> {
     let mut buffer = vec![0; MAX_READ];
-    match rustix::io::read(stdin, &mut buffer) {
-        Ok(0) => Ok(NextDatagram::End),
-        Ok(n) => {
-            buffer.truncate(n);
-            Ok(NextDatagram::Datagram(filter.map(|crlf| crlf.apply(&buffer)).unwrap_or(buffer)))
-        }
-        Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => Ok(NextDatagram::Pending),
-        Err(e) => Err(Failure::new(Phase::Stdin, "-", io::Error::from(e))),
-    }
-}
-
-fn check_len(len: usize, what: &str) -> Result<(), Failure> {
-    if len <= MAX_UDP_PAYLOAD {
-        return Ok(());
-    }
-    let why = format!("{len} bytes; a datagram holds at most {MAX_UDP_PAYLOAD}");
-    let failure = Failure::usage(Phase::Send, what, why);
-    Err(match what {
-        "stdin" => failure.with_hint("--input - sends stdin in pieces instead of lines"),
-        _ => failure,
+    let Some(n) = read(stdin, &mut buffer)? else { return Ok(NextDatagram::Pending) };
+    buffer.truncate(n);
+    Ok(if n == 0 {
+        NextDatagram::End
+    } else {
+        NextDatagram::Datagram(filter.map(|crlf| crlf.apply(&buffer)).unwrap_or(buffer))
     })
-}
-
-/// Splits stdin into lines.
-#[derive(Debug)]
-pub struct StdinLines {
-    stdin: BorrowedFd<'static>,
-    buffer: VecDeque<u8>,
-    /// How many bytes of the buffer are known to have no line end.
-    searched: usize,
-    read_ahead: bool,
-    eof: bool,
-}
-
-impl StdinLines {
-    fn new(stdin: BorrowedFd<'static>) -> StdinLines {
-        StdinLines { stdin, buffer: VecDeque::new(), searched: 0, read_ahead: false, eof: false }
-    }
-
-    fn next_line(&mut self) -> Result<NextDatagram, Failure> {
-        if !self.read_ahead && self.is_readable(Duration::ZERO) {
-            self.check_ahead()?;
-        }
-        if let Some(line) = self.split_line()? {
-            return Ok(NextDatagram::Datagram(line));
-        }
-        if !self.eof && self.is_readable(Duration::ZERO) {
-            self.read()?;
-            if let Some(line) = self.split_line()? {
-                return Ok(NextDatagram::Datagram(line));
-            }
-        }
-        if !self.eof {
-            return Ok(NextDatagram::Pending);
-        }
-        if self.buffer.is_empty() {
-            return Ok(NextDatagram::End);
-        }
-        self.searched = 0;
-        check_len(self.buffer.len(), "stdin")?;
-        Ok(NextDatagram::Datagram(self.buffer.drain(..).collect()))
-    }
-
-    /// Reads what is written to stdin without a pause, so that a line that is too long fails before
-    /// anything is sent.
-    fn check_ahead(&mut self) -> Result<(), Failure> {
-        self.read_ahead = true;
-        while !self.eof && self.buffer.len() < MAX_READ_AHEAD && self.is_readable(self.max_pause())
-        {
-            self.read()?;
-        }
-        let lines = self.buffer.make_contiguous();
-        let longest = lines.split(|byte| *byte == b'\n').map(|line| trim_cr(line).len()).max();
-        check_len(longest.unwrap_or(0), "stdin")
-    }
-
-    fn max_pause(&self) -> Duration {
-        match self.buffer.back() {
-            Some(b'\n') | None => MAX_PAUSE,
-            Some(_) => MAX_PAUSE_IN_LINE,
-        }
-    }
-
-    fn read(&mut self) -> Result<(), Failure> {
-        let mut buffer = [0; 64 << 10];
-        match rustix::io::read(self.stdin, &mut buffer) {
-            Ok(0) => self.eof = true,
-            Ok(n) => self.buffer.extend(&buffer[..n]),
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Err(e) => return Err(Failure::new(Phase::Stdin, "-", io::Error::from(e))),
-        }
-        Ok(())
-    }
-
-    fn is_readable(&self, timeout: Duration) -> bool {
-        is_readable(self.stdin, timeout)
-    }
-
-    /// Takes the first complete line from the buffer.
-    fn split_line(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        let end = self.buffer.iter().skip(self.searched).position(|byte| *byte == b'\n');
-        let Some(end) = end.map(|end| end + self.searched) else {
-            self.searched = self.buffer.len();
-            // One byte more, for a CR whose LF is not read yet.
-            return check_len(self.buffer.len().saturating_sub(1), "stdin").map(|()| None);
-        };
-        self.searched = 0;
-        let line: Vec<u8> = self.buffer.drain(..=end).collect();
-        let line = trim_cr(&line[..end]);
-        check_len(line.len(), "stdin")?;
-        Ok(Some(line.to_vec()))
-    }
-}
-
-fn is_readable(stdin: BorrowedFd<'_>, timeout: Duration) -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
-    matches!(poll_until(&mut fds, Some(Instant::now() + timeout)), Ok(1..))
-}
-
-/// A line without the CR of its CR LF.
-fn trim_cr(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::datagram::MAX_UDP_PAYLOAD;
     use crate::error::ExitCode;
 
     fn stdin() -> BorrowedFd<'static> {
         rustix::stdio::stdin()
-    }
-
-    fn lines(text: &[u8]) -> Vec<NextDatagram> {
-        let buffer = text.iter().copied().collect();
-        let mut lines =
-            StdinLines { buffer, read_ahead: true, eof: true, ..StdinLines::new(stdin()) };
-        let mut all = Vec::new();
-        while let Ok(next) = lines.next_line() {
-            if next == NextDatagram::End {
-                break;
-            }
-            all.push(next);
-        }
-        all
-    }
-
-    #[test]
-    fn lines_lose_their_ends_and_empty_ones_count() {
-        let expected = ["a", "", "b\r", "c"].map(|line| NextDatagram::Datagram(line.into()));
-        assert_eq!(lines(b"a\r\n\nb\r\r\nc"), expected);
-        assert_eq!(lines(b""), []);
-        assert_eq!(lines(b"\n"), [NextDatagram::Datagram(Vec::new())]);
-    }
-
-    #[test]
-    fn line_longer_than_a_datagram_fails() {
-        let line = [vec![b'a'; MAX_UDP_PAYLOAD], b"\r\n".to_vec()].concat();
-        assert_eq!(lines(&line).len(), 1);
-        assert_eq!(lines(&[b"a".to_vec(), line].concat()), []);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr;
 
-use libc::{c_int, cmsghdr, in_addr, in_pktinfo, in6_addr, in6_pktinfo, msghdr};
+use libc::{c_int, cmsghdr, in_addr, in_pktinfo, in6_addr, in6_pktinfo, msghdr, sock_extended_err};
 
 use crate::datagram::message::LocalSource;
 
@@ -12,11 +12,12 @@ use crate::datagram::message::LocalSource;
 /// in both forms, and the segment size.
 pub type CmsgBuffer = [u64; 16];
 
-/// The control messages of a received datagram.
+/// The control messages of a received datagram, or of an ICMP error (ip(7), `IP_RECVERR`).
 #[derive(Default)]
 pub struct Ancillary {
     pub local: LocalSource,
     pub segment_size: usize,
+    pub icmp_errno: Option<i32>,
 }
 
 /// Reads the control messages of a received header.
@@ -45,6 +46,10 @@ pub unsafe fn read(header: &msghdr) -> Ancillary {
                 (libc::SOL_UDP, libc::UDP_GRO) => {
                     let size: c_int = ptr::read_unaligned(data.cast());
                     ancillary.segment_size = size.max(0) as usize;
+                }
+                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
+                    let error: sock_extended_err = ptr::read_unaligned(data.cast());
+                    ancillary.icmp_errno = Some(error.ee_errno as i32);
                 }
                 _ => {}
             }
@@ -90,23 +95,19 @@ impl ControlMessages {
 
     /// Adds the address to send from.
     pub fn set_source(&mut self, source: LocalSource) {
-        match source.address {
+        let ip = match source.address {
             Some(IpAddr::V4(ip)) => {
-                let unspecified = in_addr { s_addr: 0 };
-                let address = in_addr { s_addr: u32::from(ip).to_be() };
-                let info =
-                    in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address, ipi_addr: unspecified };
-                self.push(libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+                let [ipi_addr, ipi_spec_dst] =
+                    [0, u32::from(ip).to_be()].map(|s_addr| in_addr { s_addr });
+                let info = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst, ipi_addr };
+                return self.push(libc::IPPROTO_IP, libc::IP_PKTINFO, info);
             }
-            Some(IpAddr::V6(ip)) => self.push_v6(ip, source.interface),
-            None if source.interface != 0 => self.push_v6(Ipv6Addr::UNSPECIFIED, source.interface),
-            None => {}
-        }
-    }
-
-    fn push_v6(&mut self, ip: Ipv6Addr, interface: u32) {
+            Some(IpAddr::V6(ip)) => ip,
+            None if source.interface != 0 => Ipv6Addr::UNSPECIFIED,
+            None => return,
+        };
         let ipi6_addr = in6_addr { s6_addr: ip.octets() };
-        let info = in6_pktinfo { ipi6_addr, ipi6_ifindex: interface as _ };
+        let info = in6_pktinfo { ipi6_addr, ipi6_ifindex: source.interface as _ };
         self.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
     }
 

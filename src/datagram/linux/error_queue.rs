@@ -1,20 +1,21 @@
 //! ICMP errors from the error queue of a socket (ip(7), `IP_RECVERR`).
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
-use std::ptr;
+use std::os::fd::AsRawFd;
 
-use libc::{msghdr, sock_extended_err, sockaddr_storage};
+use libc::{msghdr, sockaddr_storage};
+use socket2::Socket;
 
+use super::cmsg;
 use super::recvmmsg::peer_address;
-use crate::datagram::message::IcmpError;
+use crate::datagram::icmp_errors::IcmpError;
 use crate::net::address::Address;
 
 /// Buffer for the extended error, the address of its sender, and their header.
 type ErrorBuffer = [u64; 32];
 
 /// Takes the oldest error off the queue, if there is one.
-pub fn read_icmp_error(fd: BorrowedFd<'_>) -> Option<IcmpError> {
+pub fn read_icmp_error(socket: &Socket) -> Option<IcmpError> {
     let mut peer = MaybeUninit::<sockaddr_storage>::uninit();
     let mut control = MaybeUninit::<ErrorBuffer>::uninit();
     // SAFETY: a zeroed msghdr has no pointers; without an iovec the datagram that caused the error
@@ -26,34 +27,12 @@ pub fn read_icmp_error(fd: BorrowedFd<'_>) -> Option<IcmpError> {
     header.msg_controllen = size_of::<ErrorBuffer>() as _;
     let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
     // SAFETY: the header points to buffers that outlive the call, and has their sizes.
-    let received = unsafe { libc::recvmsg(fd.as_raw_fd(), &mut header, flags) };
+    let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut header, flags) };
     if received < 0 {
         return None;
     }
     // SAFETY: the kernel filled the header, whose buffers are still valid.
-    let (peer, errno) = unsafe { (peer_address(&header), errno(&header)) };
+    let (peer, ancillary) = unsafe { (peer_address(&header), cmsg::read(&header)) };
+    let errno = ancillary.icmp_errno.unwrap_or(libc::EPROTO);
     Some(IcmpError { peer: Address::from(&peer), errno })
-}
-
-/// # Safety
-///
-/// `header` must be as recvmsg(2) left it, and its control buffer valid.
-unsafe fn errno(header: &msghdr) -> i32 {
-    let mut errno = libc::EPROTO;
-    // SAFETY: FIRSTHDR and NXTHDR stay within what the kernel wrote, and a message of this type
-    // begins with a sock_extended_err.
-    unsafe {
-        let mut at = libc::CMSG_FIRSTHDR(header);
-        while !at.is_null() {
-            let kind = ((*at).cmsg_level, (*at).cmsg_type);
-            if kind == (libc::IPPROTO_IP, libc::IP_RECVERR)
-                || kind == (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
-            {
-                let error: sock_extended_err = ptr::read_unaligned(libc::CMSG_DATA(at).cast());
-                errno = error.ee_errno as i32;
-            }
-            at = libc::CMSG_NXTHDR(header, at);
-        }
-    }
-    errno
 }

@@ -4,11 +4,9 @@
 
 mod cmsg;
 mod error_queue;
-mod options;
 mod recvmmsg;
 mod sendmmsg;
 
 pub(super) use error_queue::read_icmp_error;
-pub(super) use options::{enable_gro, enable_pktinfo, force_recv_buffer};
 pub(super) use recvmmsg::receive;
 pub(super) use sendmmsg::send;

@@ -9,10 +9,9 @@ use libc::{iovec, mmsghdr, sockaddr_storage};
 use socket2::{SockAddr, SockAddrStorage};
 
 use super::super::BATCH_SIZE;
-use super::cmsg;
-use super::cmsg::CmsgBuffer;
+use super::cmsg::{self, CmsgBuffer};
 use crate::datagram::message::RecvMeta;
-use crate::datagram::recv_batch::{EmptySlots, RecvBatch, SlotMeta};
+use crate::datagram::recv_batch::RecvBatch;
 
 /// Fills `batch` with the queued datagrams; an empty queue is `WouldBlock`.
 pub fn receive(fd: BorrowedFd<'_>, batch: &mut RecvBatch) -> io::Result<usize> {
@@ -21,9 +20,9 @@ pub fn receive(fd: BorrowedFd<'_>, batch: &mut RecvBatch) -> io::Result<usize> {
     let mut buffers = [const { MaybeUninit::<iovec>::uninit() }; BATCH_SIZE];
     let mut headers = [const { MaybeUninit::<mmsghdr>::uninit() }; BATCH_SIZE];
 
-    let EmptySlots { buffers: slots, filled } = batch.prepare();
+    batch.filled.clear();
     let mut count = 0;
-    for (n, slot) in slots.take(BATCH_SIZE).enumerate() {
+    for (n, slot) in batch.bytes.chunks_mut(batch.slot_size).take(BATCH_SIZE).enumerate() {
         let buffer = iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
         // SAFETY: a zeroed mmsghdr has no pointers.
         let header = headers[n].write(unsafe { std::mem::zeroed() });
@@ -50,22 +49,22 @@ pub fn receive(fd: BorrowedFd<'_>, batch: &mut RecvBatch) -> io::Result<usize> {
     let received = count.min(received as usize);
     // SAFETY: the kernel filled that many of the headers written above, and what they point to is
     // still valid.
-    filled.extend(
-        headers[..received].iter().map(|header| unsafe { slot_meta(header.assume_init_ref()) }),
-    );
+    let filled = headers[..received].iter().map(|header| unsafe { meta(header.assume_init_ref()) });
+    batch.filled.extend(filled);
     Ok(received)
 }
 
 /// # Safety
 ///
 /// `header` must be as recvmmsg(2) left it, and what it points to valid.
-unsafe fn slot_meta(header: &mmsghdr) -> SlotMeta {
+unsafe fn meta(header: &mmsghdr) -> RecvMeta {
     let message = &header.msg_hdr;
     // SAFETY: as the caller guarantees.
     let (peer, ancillary) = unsafe { (peer_address(message), cmsg::read(message)) };
-    let truncated = message.msg_flags & libc::MSG_TRUNC != 0;
-    SlotMeta {
-        meta: RecvMeta { peer, local: ancillary.local, truncated },
+    RecvMeta {
+        peer,
+        local: ancillary.local,
+        truncated: message.msg_flags & libc::MSG_TRUNC != 0,
         len: header.msg_len as usize,
         segment_size: ancillary.segment_size,
     }
@@ -75,7 +74,7 @@ unsafe fn slot_meta(header: &mmsghdr) -> SlotMeta {
 ///
 /// # Safety
 ///
-/// As for [`slot_meta`].
+/// As for [`meta`].
 pub unsafe fn peer_address(message: &libc::msghdr) -> SockAddr {
     let mut storage = SockAddrStorage::zeroed();
     let length = message.msg_namelen.min(storage.size_of());

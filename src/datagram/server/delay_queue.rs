@@ -33,7 +33,6 @@ pub struct Delayed {
     due: Instant,
     meta: RecvMeta,
     bytes: Vec<u8>,
-    segment_size: usize,
     peer: Address,
     local: Address,
     previous: u64,
@@ -64,7 +63,6 @@ impl DelayQueue {
             due: now.checked_add(self.delay).unwrap_or(now),
             meta: group.meta.clone(),
             bytes: group.bytes.to_vec(),
-            segment_size: group.segment_size,
             peer: incoming.peer.clone(),
             local: incoming.local.clone(),
             previous: incoming.previous,
@@ -103,8 +101,7 @@ impl Delayed {
     }
 
     fn group(&self) -> DatagramGroup<'_> {
-        let Delayed { meta, bytes, segment_size, .. } = self;
-        DatagramGroup { meta, bytes, segment_size: *segment_size }
+        DatagramGroup { meta: &self.meta, bytes: &self.bytes }
     }
 }
 
@@ -127,8 +124,9 @@ mod tests {
         let (bytes, segment_size) = (&payloads.concat(), payloads[0].len());
         let peer: std::net::SocketAddr = peer.parse().unwrap();
         let local = LocalSource::default();
-        let meta = RecvMeta { peer: peer.into(), local, truncated: false };
-        let group = DatagramGroup { meta: &meta, bytes, segment_size };
+        let len = bytes.len();
+        let meta = RecvMeta { peer: peer.into(), local, truncated: false, len, segment_size };
+        let group = DatagramGroup { meta: &meta, bytes };
         let (peer, local) = (Address::from(peer), Address::Unnamed);
         queue.push(&Incoming { group, peer, local, previous: 0 }, now)
     }

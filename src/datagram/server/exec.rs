@@ -1,6 +1,5 @@
 //! The service `exec` for datagrams: a program for each, concurrently, up to a limit.
 
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -12,6 +11,7 @@ use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::process::program::Program;
 use crate::report::Report;
+use crate::report::datagram_stats::Totals;
 use crate::service::exec::{OneShot, RunLimits};
 use crate::shutdown::{Shutdown, ShutdownReason};
 
@@ -29,13 +29,9 @@ const STACK_SIZE: usize = 128 << 10;
 
 /// Answers datagrams with the output of a program.
 pub struct ExecPool {
-    inner: Arc<PoolInner>,
-    output: Option<(Arc<DatagramSender>, Report)>,
-}
-
-/// What the threads of the pool share.
-struct PoolInner {
     program: OneShot,
+    sender: Arc<DatagramSender>,
+    report: Report,
     state: Mutex<PoolState>,
     changed: Condvar,
 }
@@ -43,96 +39,18 @@ struct PoolInner {
 #[derive(Debug, Default)]
 struct PoolState {
     running: u32,
-    stats: ExecStats,
+    counted: Totals,
     /// The kinds of errors already printed.
-    warned: Vec<ExecError>,
+    warned: Vec<ErrorKind>,
     /// Shutdown is complete: late answers are not sent.
     closed: bool,
 }
 
-/// Why a datagram is not answered. Each kind is printed once per run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ExecError {
-    PoolFull,
-    Start,
-    TimedOut,
-    TooLong,
-}
-
-impl ExecError {
-    /// The kind of an error of [`OneShot::run`].
-    fn of(error: &io::Error) -> ExecError {
-        match error.kind() {
-            ErrorKind::TimedOut => ExecError::TimedOut,
-            ErrorKind::InvalidData => ExecError::TooLong,
-            _ => ExecError::Start,
-        }
-    }
-
-    /// The warning about the first error of this kind.
-    fn warning(self, error: &io::Error) -> String {
-        let cause = message_without_errno(error);
-        let why = match self {
-            ExecError::TimedOut => {
-                format!("its program took more than {} s", ANSWER_TIMEOUT.as_secs())
-            }
-            ExecError::Start => format!("its program cannot be started: {cause}"),
-            ExecError::TooLong | ExecError::PoolFull => cause,
-        };
-        format!("a datagram is not answered: {why}")
-    }
-}
-
-/// What became of one datagram whose program was started.
-///
-/// | its program | its output | outcome |
-/// |---|---|---|
-/// | did not start, took too long, wrote too much | | `Failed` |
-/// | ended | none, or the pool is closed | `NoReply` |
-/// | ended | sent | `Sent` |
-/// | ended | could not be sent | `Unsent` |
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ExecOutcome {
-    /// So many bytes.
-    Sent(usize),
-    Unsent,
-    NoReply,
-    Failed,
-}
-
-/// The counters of the pool.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct ExecStats {
-    /// Replies that were sent.
-    pub sent: u32,
-    /// Their bytes.
-    pub bytes: usize,
-    /// Replies that could not be sent.
-    pub unsent: u32,
-    /// Datagrams that arrived while the pool was full.
-    pub busy: u32,
-    /// Datagrams whose program did not start, took too long, wrote too much, or was killed.
-    pub failed: u32,
-}
-
-impl ExecStats {
-    fn count(&mut self, outcome: ExecOutcome) {
-        match outcome {
-            ExecOutcome::Sent(bytes) => {
-                (self.sent, self.bytes) = (self.sent + 1, self.bytes + bytes);
-            }
-            ExecOutcome::Unsent => self.unsent += 1,
-            ExecOutcome::NoReply => {}
-            ExecOutcome::Failed => self.failed += 1,
-        }
-    }
-}
-
 /// How the pool shut down.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ExecShutdown {
-    /// The counters of the run.
-    pub stats: ExecStats,
+    /// What was sent, and what was dropped as unsent, busy or failed.
+    pub counted: Totals,
     /// Programs that were killed; they are counted as failed.
     pub killed: u32,
     /// The shutdown that ended the wait for all programs.
@@ -147,40 +65,32 @@ struct ExecJob {
     payload: Vec<u8>,
 }
 
-impl fmt::Debug for ExecPool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExecPool").field("program", &self.inner.program).finish_non_exhaustive()
-    }
-}
-
 impl ExecPool {
-    /// A pool that runs `program` for each datagram.
-    pub fn new(program: Program) -> ExecPool {
+    /// A pool that runs `program` for each datagram and sends its output with `sender`.
+    pub fn new(program: Program, sender: Arc<DatagramSender>, report: &Report) -> Arc<ExecPool> {
         let limits = RunLimits { timeout: ANSWER_TIMEOUT, max_output: MAX_UDP_PAYLOAD };
-        let program = OneShot::new(program, limits);
-        let (state, changed) = (Mutex::default(), Condvar::new());
-        ExecPool { inner: Arc::new(PoolInner { program, state, changed }), output: None }
-    }
-
-    /// Sets the socket that replies are sent with.
-    pub fn open(&mut self, sender: Arc<DatagramSender>, report: &Report) {
-        self.output = Some((sender, report.clone()));
+        Arc::new(ExecPool {
+            program: OneShot::new(program, limits),
+            sender,
+            report: report.clone(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        })
     }
 
     /// Starts a program for each datagram, up to the limit.
-    pub fn start(&self, incoming: &Incoming<'_>) {
-        let Some((sender, report)) = &self.output else { return };
+    pub fn start(self: &Arc<ExecPool>, incoming: &Incoming<'_>) {
         for payload in incoming.group.datagrams() {
-            if !self.inner.try_acquire(report) {
+            if !self.try_acquire() {
                 continue;
             }
             let (local, peer) = (incoming.local.clone(), incoming.peer.clone());
             let meta = incoming.group.meta.clone();
             let job = ExecJob { meta, local, peer, payload: payload.to_vec() };
-            let (inner, sender, log) = (self.inner.clone(), sender.clone(), report.clone());
-            let run = move || inner.run(&job, &sender, &log);
+            let pool = self.clone();
+            let run = move || pool.run(&job);
             if let Err(e) = thread::Builder::new().stack_size(STACK_SIZE).spawn(run) {
-                self.inner.fail(&e, report);
+                self.fail(&e);
             }
         }
     }
@@ -190,130 +100,120 @@ impl ExecPool {
     pub fn close(&self, grace: Duration, shutdown: &Shutdown) -> ExecShutdown {
         let mut interrupted_by = None;
         if shutdown.reason().is_none() {
-            self.wait(DRAIN_TIMEOUT, || {
-                interrupted_by = shutdown.reason();
-                interrupted_by.is_some()
-            });
+            interrupted_by = self.wait(DRAIN_TIMEOUT, || shutdown.reason());
         }
         if shutdown.reason().is_some() {
-            self.wait(grace, || false);
+            self.wait(grace, || None);
         }
-        let mut state = self.inner.lock();
+        let mut state = self.lock();
         state.closed = true;
         let killed = std::mem::take(&mut state.running);
-        state.stats.failed += killed;
-        self.inner.program.close();
-        ExecShutdown { stats: state.stats, killed, interrupted_by }
+        state.counted.dropped.failed += u64::from(killed);
+        self.program.close();
+        ExecShutdown { counted: state.counted.clone(), killed, interrupted_by }
     }
 
-    /// Waits until no program runs, `timeout` has passed or `interrupted` returns true.
-    fn wait(&self, timeout: Duration, mut interrupted: impl FnMut() -> bool) {
+    /// Waits until no program runs, `timeout` has passed or `interrupted` returns a reason, which
+    /// is returned.
+    fn wait(
+        &self,
+        timeout: Duration,
+        interrupted: impl Fn() -> Option<ShutdownReason>,
+    ) -> Option<ShutdownReason> {
         let deadline = Instant::now() + timeout;
-        let mut state = self.inner.lock();
-        while state.running > 0 && !interrupted() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
+        let mut state = self.lock();
+        while state.running > 0 && Instant::now() < deadline {
+            if let Some(reason) = interrupted() {
+                return Some(reason);
             }
-            let waited = self.inner.changed.wait_timeout(state, left.min(POLL_INTERVAL));
+            let waited = self.changed.wait_timeout(state, POLL_INTERVAL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        None
     }
-}
 
-impl PoolInner {
-    /// Runs the program for one datagram and sends its output.
-    fn run(&self, job: &ExecJob, sender: &DatagramSender, report: &Report) {
+    /// Runs the program for one datagram and sends its output. No output is no reply, and neither
+    /// is the output of a killed program.
+    fn run(&self, job: &ExecJob) {
         let log = |e: &io::Error| {
-            report.step(|| format!("Answering {} failed: {}", job.peer, message_without_errno(e)));
+            let why = || message_without_errno(e);
+            self.report.step(|| format!("Answering {} failed: {}", job.peer, why()));
         };
-        let outcome = match self.program.run(&job.local, &job.peer, &job.payload) {
-            // No output is no reply, and neither is the output of a killed program.
-            Ok(reply) if reply.is_empty() || self.lock().closed => ExecOutcome::NoReply,
-            Ok(reply) => {
-                let mut outcome = ExecOutcome::Sent(reply.len());
-                sender.send(&[Transmit::reply(&job.meta, reply)], &mut |_, e| {
-                    outcome = ExecOutcome::Unsent;
-                    log(e);
-                });
-                outcome
-            }
+        let reply = match self.program.run(&job.local, &job.peer, &job.payload) {
+            Ok(reply) => Transmit::reply(&job.meta, reply),
             Err(e) => {
                 log(&e);
-                return self.fail(&e, report);
+                return self.fail(&e);
             }
         };
-        self.release(outcome);
+        if reply.contents.is_empty() || self.lock().closed {
+            return self.release(|_| ());
+        }
+        let (mut sent, bytes) = (true, reply.contents.len() as u64);
+        self.sender.send(&[reply], &mut |_, e| {
+            sent = false;
+            log(e);
+        });
+        self.release(|counted| {
+            if sent {
+                counted.datagrams_out += 1;
+                counted.bytes_out += bytes;
+            } else {
+                counted.dropped.unsent += 1;
+            }
+        });
     }
 
     /// Counts one more running program, unless the pool is full.
-    fn try_acquire(&self, report: &Report) -> bool {
+    fn try_acquire(&self) -> bool {
         let mut state = self.lock();
         if state.running < MAX_PROGRAMS {
             state.running += 1;
             return true;
         }
-        state.stats.busy += 1;
+        state.counted.dropped.busy += 1;
         drop(state);
         let why = format!("{MAX_PROGRAMS} programs are running; more datagrams are not answered");
-        self.warn_once(ExecError::PoolFull, &why, report);
+        self.warn_once(ErrorKind::WouldBlock, why);
         false
     }
 
-    fn fail(&self, error: &io::Error, report: &Report) {
+    fn fail(&self, error: &io::Error) {
         if !self.lock().closed {
-            let kind = ExecError::of(error);
-            self.warn_once(kind, &kind.warning(error), report);
+            let cause = message_without_errno(error);
+            let (kind, why) = match error.kind() {
+                kind @ ErrorKind::TimedOut => {
+                    (kind, format!("its program took more than {} s", ANSWER_TIMEOUT.as_secs()))
+                }
+                kind @ ErrorKind::InvalidData => (kind, cause),
+                _ => (ErrorKind::Other, format!("its program cannot be started: {cause}")),
+            };
+            self.warn_once(kind, format!("a datagram is not answered: {why}"));
         }
-        self.release(ExecOutcome::Failed);
+        self.release(|counted| counted.dropped.failed += 1);
     }
 
-    fn warn_once(&self, kind: ExecError, why: &str, report: &Report) {
+    /// Prints a warning unless one of this kind was printed in this run.
+    fn warn_once(&self, kind: ErrorKind, why: String) {
         let mut state = self.lock();
         if !state.warned.contains(&kind) {
             state.warned.push(kind);
             drop(state);
-            report.warn(None, why);
+            self.report.warn(None, why);
         }
     }
 
-    /// Counts one program less, and its outcome.
-    fn release(&self, outcome: ExecOutcome) {
+    /// Counts one program less, and by `count` what became of its datagram.
+    fn release(&self, count: impl FnOnce(&mut Totals)) {
         let mut state = self.lock();
         if !state.closed {
             state.running -= 1;
-            state.stats.count(outcome);
+            count(&mut state.counted);
         }
         self.changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_outcome_has_its_counter() {
-        use ExecOutcome::{Failed, NoReply, Sent, Unsent};
-        let mut stats = ExecStats::default();
-        [Sent(3), Sent(4), Unsent, NoReply, Failed].into_iter().for_each(|one| stats.count(one));
-        let ExecStats { sent, bytes, unsent, failed, busy } = stats;
-        assert_eq!((sent, bytes, unsent, failed, busy), (2, 7, 1, 1, 0));
-    }
-
-    #[test]
-    fn error_of_a_program_has_its_kind_and_warning() {
-        for (error, kind, why) in [
-            (ErrorKind::TimedOut.into(), ExecError::TimedOut, "more than 10 s"),
-            (io::Error::new(ErrorKind::InvalidData, "too long"), ExecError::TooLong, "too long"),
-            (io::Error::from_raw_os_error(libc::ENOENT), ExecError::Start, "cannot be started"),
-        ] {
-            assert_eq!(ExecError::of(&error), kind);
-            assert!(kind.warning(&error).contains(why));
-        }
     }
 }

@@ -1,8 +1,7 @@
 //! What a datagram server does with each datagram.
 
-use super::exec::ExecPool;
 use super::incoming::Incoming;
-use super::print::{PayloadPrinter, PrintFormat};
+use super::print::PrintFormat;
 use crate::datagram::Transmit;
 use crate::process::program::Program;
 use crate::service::framing::Message;
@@ -13,32 +12,22 @@ use crate::service::template::{Template, TemplateValues};
 #[derive(Debug)]
 pub enum Handler {
     /// Prints payloads to stdout.
-    Print(PayloadPrinter),
+    Print(PrintFormat),
     /// Sends each datagram back.
     Echo,
     /// Does nothing.
     Discard,
     /// Replies with a template.
     Reply(Template),
-    /// Replies with the output of a program.
-    Exec(ExecPool),
+    /// Replies with the output of this program.
+    Exec(Program),
 }
 
 impl Handler {
-    /// A handler that prints payloads to stdout.
-    pub fn print(format: PrintFormat) -> Handler {
-        Handler::Print(PayloadPrinter::new(format))
-    }
-
     /// A handler that replies as a script for streams does. The greeting and the end of the script
     /// are ignored: a datagram is a complete exchange.
     pub fn from_reply_script(script: ReplyScript) -> Handler {
         script.reply.map_or(Handler::Discard, Handler::Reply)
-    }
-
-    /// A handler that runs a program for each datagram.
-    pub fn exec(program: Program) -> Handler {
-        Handler::Exec(ExecPool::new(program))
     }
 
     /// Whether datagrams are answered.
@@ -51,12 +40,12 @@ impl Handler {
         matches!(self, Handler::Reply(_) | Handler::Exec(_))
     }
 
-    /// Adds the replies to `incoming` to `replies`; a program sends its reply by itself, later.
+    /// Adds the replies to `incoming` to `replies`, except those of a program.
     pub fn reply<'a>(&self, incoming: &Incoming<'a>, replies: &mut Vec<Transmit<'a>>) {
         let group = &incoming.group;
         match self {
             Handler::Echo => replies.push(Transmit {
-                segment_size: group.segment_size,
+                segment_size: group.meta.segment_size,
                 ..Transmit::reply(group.meta, group.bytes)
             }),
             Handler::Reply(template) => {
@@ -65,8 +54,7 @@ impl Handler {
                     replies.push(Transmit::reply(group.meta, text));
                 }
             }
-            Handler::Exec(programs) => programs.start(incoming),
-            Handler::Print(_) | Handler::Discard => {}
+            Handler::Print(_) | Handler::Discard | Handler::Exec(_) => {}
         }
     }
 }

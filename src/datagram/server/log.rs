@@ -1,8 +1,13 @@
-//! Log lines of a datagram server: events, and warnings of which each kind is printed once per run
-//! (the totals have the counts).
+//! What happens to the datagrams of a server: it is counted for the totals and logged. A warning of
+//! one kind is printed once per run.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::mem;
+use std::time::Instant;
 
+use super::exec::ExecShutdown;
 use super::handler::Handler;
 use super::incoming::Incoming;
 use super::reply_policy::DropReason;
@@ -10,80 +15,134 @@ use crate::datagram::{IcmpError, Transmit};
 use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::report::Report;
+use crate::report::datagram_stats::Totals;
 use crate::report::event::{Event, Level};
 use crate::report::excerpt::Excerpt;
 
-/// Logs what one server does.
+/// Peers that are counted; more are reported as this number.
+const MAX_PEERS: usize = 1 << 16;
+
+/// Counts and logs what one server does.
 pub struct ServerLog<'a> {
     report: &'a Report,
-    local: Address,
+    /// The counters; the number of peers and the time are set at the end.
+    totals: Totals,
+    started: Instant,
+    /// Hashes of the addresses.
+    peers: HashSet<u64>,
+    last_peer: Option<Address>,
+    hasher: RandomState,
     rate_warned: bool,
     delay_warned: bool,
 }
 
 impl<'a> ServerLog<'a> {
-    /// The log of a server bound to `local`.
-    pub fn new(report: &'a Report, local: Address) -> ServerLog<'a> {
-        ServerLog { report, local, rate_warned: false, delay_warned: false }
+    /// The log of a server bound to `local`; the run begins now.
+    pub fn new(report: &'a Report, local: &Address) -> ServerLog<'a> {
+        ServerLog {
+            report,
+            totals: Totals { local: local.to_string(), ..Totals::default() },
+            started: Instant::now(),
+            peers: HashSet::new(),
+            last_peer: None,
+            hasher: RandomState::new(),
+            rate_warned: false,
+            delay_warned: false,
+        }
     }
 
     /// The server is ready. Warns if other hosts reach it, and replies may be longer than datagrams.
-    pub fn started(&self, handler: &Handler) {
-        let local = self.local.to_string();
-        self.report.emit(&Event::Listening { local, awaited: "datagrams" });
-        if handler.amplifies() && self.local.ip().is_some_and(|ip| !ip.is_loopback()) {
+    pub fn started(&self, handler: &Handler, local: &Address) {
+        self.report.emit(&Event::Listening { local: local.to_string(), awaited: "datagrams" });
+        if handler.amplifies() && local.ip().is_some_and(|ip| !ip.is_loopback()) {
             let why = "replies are also sent to forged source addresses; --max-rate limits them";
             self.report.warn(None, why);
         }
     }
 
+    /// The number of datagrams received.
+    pub fn datagrams_in(&self) -> u64 {
+        self.totals.datagrams_in
+    }
+
     /// Datagrams were received.
-    pub fn received(&self, incoming: &Incoming<'_>) {
+    pub fn received(&mut self, incoming: &Incoming<'_>) {
+        let Incoming { group, peer, local, .. } = incoming;
+        self.totals.datagrams_in += u64::from(group.count());
+        self.totals.bytes_in += group.bytes.len() as u64;
+        self.count_peer(peer);
         if !self.report.is_enabled(Level::Detail) {
             return;
         }
-        for payload in incoming.group.datagrams() {
-            let (local, peer) = (incoming.local.to_string(), incoming.peer.to_string());
+        for payload in group.datagrams() {
+            let (local, peer) = (local.to_string(), peer.to_string());
             let data = self.report.shows_traffic().then(|| Excerpt::of(payload));
             self.report.emit(&Event::Datagram { local, peer, bytes: payload.len(), data });
         }
     }
 
-    /// A datagram was longer than its slot.
-    pub fn truncated(&self, peer: &Address) {
-        self.report.step(|| format!("Dropped a datagram from {peer}: longer than the buffer"));
-    }
-
-    /// A datagram of `peer` is not answered; `per_second` is the rate limit.
-    pub fn not_answered(&mut self, reason: DropReason, peer: &Address, per_second: Option<u32>) {
-        let why = match reason {
-            DropReason::ReflectorPort => "its port belongs to a service that answers everything",
-            DropReason::OwnAddress => "it is the address of this server",
-            DropReason::NoReturnAddress => "it has no address to reply to",
-            DropReason::RateLimited => return self.rate_limited(peer, per_second),
-        };
-        self.report.step(|| format!("Not answering {peer}: {why}"));
-    }
-
-    fn rate_limited(&mut self, peer: &Address, per_second: Option<u32>) {
-        if !std::mem::replace(&mut self.rate_warned, true) {
-            let source = peer.ip().map_or_else(|| peer.to_string(), |ip| ip.to_string());
-            let rate = per_second.unwrap_or_default();
-            let why = format!("{source} is answered at most {rate} times a second (--max-rate)");
-            self.report.warn(None, why);
+    fn count_peer(&mut self, peer: &Address) {
+        if self.last_peer.as_ref() != Some(peer) {
+            if self.peers.len() < MAX_PEERS {
+                self.peers.insert(self.hasher.hash_one(peer));
+            }
+            self.last_peer = Some(peer.clone());
         }
     }
 
-    /// The queue of `--delay` is full.
-    pub fn delay_queue_full(&mut self) {
-        if !std::mem::replace(&mut self.delay_warned, true) {
+    /// A datagram was longer than its slot.
+    pub fn truncated(&mut self, peer: &Address) {
+        self.totals.dropped.cut += 1;
+        self.report.step(|| format!("Dropped a datagram from {peer}: longer than the buffer"));
+    }
+
+    /// `count` datagrams of `peer` are not answered.
+    pub fn not_answered(&mut self, reason: DropReason, count: u32, peer: &Address) {
+        let dropped = &mut self.totals.dropped;
+        let (counter, why) = match reason {
+            DropReason::ReflectorPort => {
+                (&mut dropped.port, "its port belongs to a service that answers everything")
+            }
+            DropReason::OwnAddress => (&mut dropped.itself, "it is the address of this server"),
+            DropReason::NoReturnAddress => (&mut dropped.nowhere, "it has no address to reply to"),
+            DropReason::RateLimited(per_second) => {
+                dropped.rate += u64::from(count);
+                return self.rate_limited(peer, per_second);
+            }
+        };
+        *counter += u64::from(count);
+        self.report.step(|| format!("Not answering {peer}: {why}"));
+    }
+
+    fn rate_limited(&mut self, peer: &Address, per_second: u32) {
+        if !mem::replace(&mut self.rate_warned, true) {
+            let source = peer.ip().map_or_else(|| peer.to_string(), |ip| ip.to_string());
+            let limit = format!("at most {per_second} times a second (--max-rate)");
+            self.report.warn(None, format!("{source} is answered {limit}"));
+        }
+    }
+
+    /// `count` datagrams found no room in the queue of `--delay`.
+    pub fn delay_queue_full(&mut self, count: u32) {
+        self.totals.dropped.busy += u64::from(count);
+        if !mem::replace(&mut self.delay_warned, true) {
             let why = "too many replies are delayed (--delay); further datagrams are not answered";
             self.report.warn(None, why);
         }
     }
 
-    /// A reply could not be sent.
-    pub fn send_failed(&self, reply: &Transmit<'_>, error: &io::Error) {
+    /// A reply is being sent.
+    pub fn sent(&mut self, reply: &Transmit<'_>) {
+        self.totals.datagrams_out += u64::from(reply.count());
+        self.totals.bytes_out += reply.contents.len() as u64;
+    }
+
+    /// A reply that was counted as sent could not be.
+    pub fn send_failed(&mut self, reply: &Transmit<'_>, error: &io::Error) {
+        let count = u64::from(reply.count());
+        self.totals.datagrams_out -= count;
+        self.totals.bytes_out -= reply.contents.len() as u64;
+        self.totals.dropped.unsent += count;
         self.report.step(|| {
             let peer = reply.destination.map_or(Address::Unnamed, Address::from);
             format!("Answering {peer} failed: {}", message_without_errno(error))
@@ -91,7 +150,8 @@ impl<'a> ServerLog<'a> {
     }
 
     /// An ICMP error arrived for a reply.
-    pub fn icmp_error(&self, error: &IcmpError) {
+    pub fn icmp_error(&mut self, error: &IcmpError) {
+        self.totals.dropped.refused += 1;
         self.report.step(|| {
             let why = message_without_errno(&io::Error::from_raw_os_error(error.errno));
             format!("Reply to {} was rejected: {why}", error.peer)
@@ -100,8 +160,8 @@ impl<'a> ServerLog<'a> {
 
     /// Receiving fails; it is tried again.
     pub fn receive_failed(&self, error: &io::Error) {
-        let why = message_without_errno(error);
-        self.report.warn(None, format!("receiving on {} failed, retrying: {why}", self.local));
+        let (local, why) = (&self.totals.local, message_without_errno(error));
+        self.report.warn(None, format!("receiving on {local} failed, retrying: {why}"));
     }
 
     /// Bytes that were not written to stdout before the end.
@@ -112,11 +172,40 @@ impl<'a> ServerLog<'a> {
         }
     }
 
-    /// Programs that were killed at shutdown.
-    pub fn killed_programs(&self, programs: u32) {
-        if programs > 0 {
-            let why = format!("{programs} programs were still running and were killed");
+    /// The server has ended.
+    pub fn totals(&self) {
+        let (peers, seconds) = (self.peers.len() as u64, self.started.elapsed().as_secs_f64());
+        self.report.emit(&Event::Totals(Totals { peers, seconds, ..self.totals.clone() }));
+    }
+
+    /// The programs have ended, or were killed.
+    pub fn programs_closed(&mut self, programs: &ExecShutdown) {
+        let (totals, counted) = (&mut self.totals, &programs.counted);
+        totals.datagrams_out += counted.datagrams_out;
+        totals.bytes_out += counted.bytes_out;
+        totals.dropped.unsent += counted.dropped.unsent;
+        totals.dropped.busy += counted.dropped.busy;
+        totals.dropped.failed += counted.dropped.failed;
+        if programs.killed > 0 {
+            let why = format!("{} programs were still running and were killed", programs.killed);
             self.report.warn(None, why);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    #[test]
+    fn interleaved_peers_are_counted_once() {
+        let peer = |port| Address::from(SocketAddr::from(([127, 0, 0, 1], port)));
+        let report = Report::plain();
+        let mut log = ServerLog::new(&report, &peer(9));
+        for port in [1, 2, 1, 2, 2, 3] {
+            log.count_peer(&peer(port));
+        }
+        assert_eq!(log.peers.len(), 3);
     }
 }

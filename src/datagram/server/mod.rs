@@ -1,6 +1,7 @@
-//! The datagram server: starts it, runs it to its end, and chooses the exit code.
+//! The datagram server: starts it, and runs it to its end.
 
 mod delay_queue;
+mod dispatch;
 mod ending;
 mod exec;
 pub mod handler;
@@ -11,17 +12,14 @@ pub mod print;
 mod rate_limit;
 mod reply_policy;
 mod run;
-mod stats;
 
 use socket2::Socket;
 
 use crate::error::{ExitCode, Failure};
-use crate::net::stdout::{Stdout, is_broken_pipe};
+use crate::net::stdout::Stdout;
 use crate::process::groups;
 use crate::process::systemd;
 use crate::report::context::Context;
-use crate::report::event::Event;
-use ending::ServerEnd;
 use options::DatagramServerOptions;
 use run::DatagramServer;
 
@@ -42,11 +40,5 @@ pub fn serve(
     groups::reap_orphans();
     let outcome = server.run();
     systemd::notify_stopping();
-    let after = server.close();
-    context.report.emit(&Event::Totals(server.totals()));
-    let end = match outcome {
-        Err(failure) if is_broken_pipe(&failure) => ServerEnd::StdoutClosed,
-        outcome => outcome?,
-    };
-    end.exit_code(after, server.local())
+    server.close(outcome)
 }

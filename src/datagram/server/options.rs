@@ -10,7 +10,6 @@ use crate::report::hexdump::ServerDump;
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(3);
 
 /// What a datagram server does, and its limits.
-#[derive(Debug)]
 pub struct DatagramServerOptions {
     /// What is done with each datagram.
     pub handler: Handler,

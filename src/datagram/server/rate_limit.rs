@@ -19,7 +19,8 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// used one with its level, so that forged sources gain nothing by displacing each other.
 #[derive(Debug)]
 pub struct RateLimiter {
-    per_second: u32,
+    /// The limit, in replies per second.
+    pub per_second: u32,
     /// Nanoseconds that one reply uses up.
     cost: u64,
     sets: Vec<[Bucket; WAYS]>,
@@ -42,11 +43,6 @@ impl RateLimiter {
         let sets = vec![[Bucket::default(); WAYS]; SETS];
         let (hasher, started) = (RandomState::new(), Instant::now());
         Some(RateLimiter { per_second, cost, sets, hasher, started })
-    }
-
-    /// The limit, in replies per second.
-    pub fn per_second(&self) -> u32 {
-        self.per_second
     }
 
     /// How many of `count` datagrams from `source` may be answered at `now`.

@@ -16,8 +16,8 @@ pub enum DropReason {
     ReflectorPort,
     /// Its source is the server itself.
     OwnAddress,
-    /// Its source has had the replies of this second.
-    RateLimited,
+    /// Its source has had so many replies in this second.
+    RateLimited(u32),
     /// Its source cannot receive a reply: port 0, or a Unix socket without a name.
     NoReturnAddress,
 }
@@ -28,7 +28,7 @@ impl DropReason {
         match self {
             DropReason::ReflectorPort => "port",
             DropReason::OwnAddress => "itself",
-            DropReason::RateLimited => "rate",
+            DropReason::RateLimited(_) => "rate",
             DropReason::NoReturnAddress => "nowhere",
         }
     }
@@ -59,22 +59,20 @@ impl ReplyPolicy {
         ReplyPolicy { local, limiter: RateLimiter::new(per_second), tested: None }
     }
 
-    /// The rate limit in replies per second.
-    pub fn per_second(&self) -> Option<u32> {
-        self.limiter.as_ref().map(RateLimiter::per_second)
-    }
-
     /// How many of `count` datagrams from `peer` are answered at `now`.
     pub fn admit(&mut self, peer: &Address, count: u32, now: Instant) -> Admission {
         if let Some(reason) = self.rejects(peer) {
             return Admission { admitted: 0, dropped: Some(reason) };
         }
-        let admitted = match (&mut self.limiter, peer.ip()) {
-            (None, _) => count,
-            (Some(limiter), Some(ip)) => limiter.admit(&ip, count, now),
-            (Some(limiter), None) => limiter.admit(peer, count, now),
+        let Some(limiter) = &mut self.limiter else {
+            return Admission { admitted: count, dropped: None };
         };
-        Admission { admitted, dropped: (admitted < count).then_some(DropReason::RateLimited) }
+        let admitted = match peer.ip() {
+            Some(ip) => limiter.admit(&ip, count, now),
+            None => limiter.admit(peer, count, now),
+        };
+        let limited = DropReason::RateLimited(limiter.per_second);
+        Admission { admitted, dropped: (admitted < count).then_some(limited) }
     }
 
     fn rejects(&mut self, peer: &Address) -> Option<DropReason> {
@@ -149,6 +147,6 @@ mod tests {
         let own = Address::Unix("/tmp/a".into());
         assert_eq!(admit(own, 1), admission(0, DropReason::OwnAddress));
         let other = Address::Unix("/tmp/b".into());
-        assert_eq!(admit(other, 2), admission(1, DropReason::RateLimited));
+        assert_eq!(admit(other, 2), admission(1, DropReason::RateLimited(1)));
     }
 }

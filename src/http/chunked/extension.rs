@@ -9,35 +9,23 @@ pub fn check(text: &[u8], leniency: Leniency) -> Result<(), Error> {
     // Spaces at the end are no extension: servers pad sizes to a fixed width.
     let inside = trim(text);
     let tolerable = !control && (inside.is_empty() || inside[0] == b';');
-    if tolerable && (leniency == Leniency::Lenient || extensions(inside)) {
+    if tolerable && (leniency == Leniency::Lenient || skip_extensions(inside).is_some()) {
         return Ok(());
     }
     let error = Error::protocol(format!("malformed chunk extension {}", quote(text)));
     Err(if tolerable { error.with_hint(LENIENT) } else { error })
 }
 
-fn extensions(mut text: &[u8]) -> bool {
+/// Skips all of `text`, which has no control characters but tabs; none where it is malformed.
+fn skip_extensions(mut text: &[u8]) -> Option<()> {
     while !text.is_empty() {
-        let Some(rest) = skip_space(text).strip_prefix(b";") else {
-            return false;
-        };
-        let Some(rest) = skip_token(skip_space(rest)) else {
-            return false;
-        };
-        text = rest;
-        if let Some(value) = skip_space(rest).strip_prefix(b"=") {
-            match skip_value(skip_space(value)) {
-                Some(rest) => text = rest,
-                None => return false,
-            }
+        let name = text.trim_ascii_start().strip_prefix(b";")?;
+        text = skip_token(name.trim_ascii_start())?;
+        if let Some(value) = text.trim_ascii_start().strip_prefix(b"=") {
+            text = skip_value(value.trim_ascii_start())?;
         }
     }
-    true
-}
-
-fn skip_space(text: &[u8]) -> &[u8] {
-    let count = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-    &text[count..]
+    Some(())
 }
 
 fn skip_token(text: &[u8]) -> Option<&[u8]> {

@@ -7,7 +7,6 @@ use crate::http::error::Error;
 
 type State = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
 
-/// Decodes `br`.
 pub struct Brotli {
     state: Box<State>,
     window: usize,
@@ -50,10 +49,6 @@ fn window_bits(first: u8) -> u32 {
 }
 
 impl Decoder for Brotli {
-    fn name(&self) -> &'static str {
-        "br"
-    }
-
     fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
         if self.ended {
             self.trailing_bytes += input.len() as u64;

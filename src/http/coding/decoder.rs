@@ -1,12 +1,17 @@
-//! The interface of a content decoder.
+//! One content decoder with its output.
 
+use std::ops::Range;
+
+use super::brotli::Brotli;
+use super::inflate::{Coding, Inflate};
+use super::zstd::Zstd;
 use crate::http::error::Error;
+
+/// The output buffer of one stage, in bytes.
+const BUFFER: usize = 64 * 1024;
 
 /// Decodes one content coding.
 pub trait Decoder: Send {
-    /// The name of the coding.
-    fn name(&self) -> &'static str;
-
     /// Takes from `input` and fills `out`; returns how much of `out` is filled. Nothing taken and
     /// nothing filled means that more input is needed. Bytes after the end of the coding are
     /// discarded, and counted by [`Decoder::trailing_bytes`].
@@ -20,4 +25,47 @@ pub trait Decoder: Send {
 
     /// The input ended before the coding did: further calls return what is buffered.
     fn flush_truncated(&mut self) {}
+}
+
+/// A stage: a decoder and its output.
+pub struct DecoderStage {
+    pub name: String,
+    pub decoder: Box<dyn Decoder>,
+    pub output: Box<[u8]>,
+    /// The part of the buffer that the next stage has not read.
+    pub unread: Range<usize>,
+    /// Bytes of output so far.
+    pub produced: u64,
+    /// Whether there was any input.
+    pub has_input: bool,
+}
+
+impl DecoderStage {
+    /// The stage for the coding `name`, in lower case, with a window of at most `window` bytes.
+    pub fn new(name: &str, window: usize) -> Option<DecoderStage> {
+        let decoder: Box<dyn Decoder> = match name {
+            "gzip" | "x-gzip" => Box::new(Inflate::new(Coding::Gzip)),
+            "deflate" => Box::new(Inflate::new(Coding::Deflate)),
+            "br" => Box::new(Brotli::new(window)),
+            "zstd" => Box::new(Zstd::new(window)),
+            _ => return None,
+        };
+        let name = name.trim_start_matches("x-").to_string();
+        let output = vec![0; BUFFER].into_boxed_slice();
+        Some(DecoderStage { name, decoder, output, unread: 0..0, produced: 0, has_input: false })
+    }
+
+    /// Decodes if the previous output is used; returns whether anything was read or written.
+    pub fn run(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
+        if !self.unread.is_empty() {
+            return Ok(false);
+        }
+        self.has_input |= !input.is_empty();
+        let before = input.len();
+        self.unread = 0..0;
+        let made = self.decoder.decode(input, &mut self.output)?;
+        self.unread.end = made;
+        self.produced += made as u64;
+        Ok(made > 0 || input.len() < before)
+    }
 }

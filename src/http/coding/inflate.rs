@@ -36,7 +36,6 @@ enum State {
     Ended,
 }
 
-/// Decodes `gzip` or `deflate`.
 pub struct Inflate {
     coding: Coding,
     state: State,
@@ -49,7 +48,6 @@ pub struct Inflate {
 }
 
 impl Inflate {
-    /// A decoder of `coding`.
     pub fn new(coding: Coding) -> Inflate {
         let first = Vec::with_capacity(2);
         Inflate { coding, state: State::Start, first, members: 0, decoded: 0, trailing_bytes: 0 }
@@ -62,7 +60,13 @@ impl Inflate {
         self.first.extend_from_slice(&input[..count]);
         *input = &input[count..];
         let decompress = match (self.coding, &self.first[..]) {
-            (Coding::Gzip, first) if !MAGIC.starts_with(first) => return self.not_gzip(),
+            (Coding::Gzip, first) if !MAGIC.starts_with(first) && self.members == 0 => {
+                return Err(Error::coding("not gzip, despite the header"));
+            }
+            (Coding::Gzip, first) if !MAGIC.starts_with(first) => {
+                self.state = State::Ended;
+                return Ok(0);
+            }
             (Coding::Gzip, [_, _]) => self.next_member()?,
             (Coding::Deflate, &[method, flags]) => Decompress::new(is_zlib(method, flags)),
             _ => return Ok(0),
@@ -70,14 +74,6 @@ impl Inflate {
         self.state = State::Data(decompress);
         let first = std::mem::take(&mut self.first);
         self.inflate(&mut first.as_slice(), out)
-    }
-
-    fn not_gzip(&mut self) -> Result<usize, Error> {
-        if self.members == 0 {
-            return Err(Error::coding("not gzip, despite the header"));
-        }
-        self.state = State::Ended;
-        Ok(0)
     }
 
     fn inflate(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
@@ -89,15 +85,14 @@ impl Inflate {
         *input = input.get(read..).unwrap_or_default();
         self.decoded += made;
         match status {
-            Ok(Status::StreamEnd) => self.end_stream(),
-            Ok(_) => {}
-            Err(error) => {
-                let error = broken(self.name(), error.message());
-                if made == 0 {
-                    return Err(error);
-                }
-                self.state = State::Broken(error);
+            Ok(Status::StreamEnd) => {
+                self.members += 1;
+                let is_gzip = self.coding == Coding::Gzip;
+                self.state = if is_gzip { State::Start } else { State::Ended };
             }
+            Ok(_) => {}
+            Err(error) if made == 0 => return Err(broken(self.coding, error.message())),
+            Err(error) => self.state = State::Broken(broken(self.coding, error.message())),
         }
         Ok(usize::try_from(made).unwrap_or(usize::MAX))
     }
@@ -110,19 +105,12 @@ impl Inflate {
         }
         Ok(Decompress::new_gzip(WINDOW_BITS))
     }
-
-    fn end_stream(&mut self) {
-        self.members += 1;
-        self.state = match self.coding {
-            Coding::Gzip => State::Start,
-            Coding::Deflate => State::Ended,
-        };
-    }
 }
 
 /// The error of a broken coding. Only failed checks are named: zlib-rs returns another message for
 /// the same broken block when it has more input.
-fn broken(name: &str, message: Option<&str>) -> Error {
+fn broken(coding: Coding, message: Option<&str>) -> Error {
+    let name = if coding == Coding::Gzip { "gzip" } else { "deflate" };
     match message.filter(|message| message.contains("check")) {
         Some(message) => Error::coding(format!("broken {name} coding: {message}")),
         None => Error::coding(format!("broken {name} coding")),
@@ -135,13 +123,6 @@ fn is_zlib(method: u8, flags: u8) -> bool {
 }
 
 impl Decoder for Inflate {
-    fn name(&self) -> &'static str {
-        match self.coding {
-            Coding::Gzip => "gzip",
-            Coding::Deflate => "deflate",
-        }
-    }
-
     fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
         match &self.state {
             State::Start => self.start(input, out),

@@ -9,8 +9,9 @@ mod decoder;
 mod inflate;
 mod zstd;
 
-use self::decoder::Decoder;
-use self::inflate::{Coding, Inflate};
+use std::collections::VecDeque;
+
+use self::decoder::DecoderStage;
 use super::body_framing::BodyFraming;
 use super::error::Error;
 use super::head::Head;
@@ -19,8 +20,6 @@ use super::syntax::quote;
 
 /// The most content codings of one response.
 const MAX_CODINGS: usize = 5;
-/// The output buffer of one stage, in bytes.
-const BUFFER: usize = 64 * 1024;
 /// The most memory for the windows of all stages, in bytes: the largest of brotli (RFC 7932 §9.1).
 const MAX_WINDOWS: usize = 16 << 20;
 /// Up to this many decoded bytes no body is a decompression bomb.
@@ -28,68 +27,45 @@ const BOMB_BYTES: u64 = 64 << 20;
 /// Beyond [`BOMB_BYTES`] and so many times the received bytes, every body is.
 const BOMB_RATIO: u64 = 100;
 
-/// A stage: a decoder and its output.
-struct DecoderStage {
-    decoder: Box<dyn Decoder>,
-    output: Box<[u8]>,
-    start: usize,
-    end: usize,
-    produced: u64,
-    has_input: bool,
-}
-
-impl DecoderStage {
-    fn new(decoder: Box<dyn Decoder>) -> DecoderStage {
-        let output = vec![0; BUFFER].into_boxed_slice();
-        DecoderStage { decoder, output, start: 0, end: 0, produced: 0, has_input: false }
-    }
-
-    /// Decodes if the previous output is used; returns whether anything was read or written.
-    fn run(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
-        if self.start < self.end {
-            return Ok(false);
-        }
-        self.has_input |= !input.is_empty();
-        let before = input.len();
-        (self.start, self.end) = (0, 0);
-        self.end = self.decoder.decode(input, &mut self.output)?;
-        self.produced += self.end as u64;
-        Ok(self.end > 0 || input.len() < before)
-    }
-}
-
 /// The decoders of one response, the outermost first; empty for most responses.
 #[derive(Default)]
 pub struct DecoderChain {
     stages: Vec<DecoderStage>,
+    /// The number of encoded bytes decoded so far.
     consumed: u64,
+    max_decoded: Option<u64>,
 }
 
 impl DecoderChain {
     /// The decoders for `head`; from an unknown coding on, and where the body is only a part of the
-    /// encoded one (RFC 9110 §14.2), it is not decoded, with a note.
+    /// encoded one (RFC 9110 §14.2), it is not decoded, with a note. The
+    /// output is at most `max_decoded` bytes; without it, only bombs are limited.
     ///
     /// Fails with 61 on more than five codings.
-    pub fn new(head: &Head, notes: &mut Vec<String>) -> Result<DecoderChain, Error> {
+    pub fn new(
+        head: &Head,
+        max_decoded: Option<u64>,
+        notes: &mut VecDeque<String>,
+    ) -> Result<DecoderChain, Error> {
         let mut names = head.tokens("content-encoding");
         names.retain(|name| name != "identity" && name != "none");
         if names.len() > MAX_CODINGS {
             return Err(Error::coding(format!("more than {MAX_CODINGS} content codings")));
         }
         if !names.is_empty() && is_part(head) {
-            notes.push("a range of an encoded body: it is not decoded".to_string());
+            notes.push_back("a range of an encoded body: it is not decoded".to_string());
             return Ok(DecoderChain::default());
         }
         let heavy = names.iter().filter(|name| *name == "br" || *name == "zstd").count();
         let window = MAX_WINDOWS / heavy.max(1);
-        let mut chain = DecoderChain::default();
+        let mut chain = DecoderChain { max_decoded, ..DecoderChain::default() };
         for name in names.iter().rev() {
-            let Some(decoder) = decoder(name, window) else {
+            let Some(stage) = DecoderStage::new(name, window) else {
                 let name = quote(name.as_bytes());
-                notes.push(format!("unknown content coding {name}: the body is not decoded"));
+                notes.push_back(format!("unknown content coding {name}: the body is not decoded"));
                 break;
             };
-            chain.stages.push(DecoderStage::new(decoder));
+            chain.stages.push(stage);
         }
         Ok(chain)
     }
@@ -101,17 +77,20 @@ impl DecoderChain {
 
     /// Decodes from `input` until there is [`DecoderChain::output`] (true), or the input is used
     /// (false). The next step overwrites the output.
+    ///
+    /// Fails with 63 after the output up to the limit, with 61 on a broken coding.
     pub fn step(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
         if let Some(last) = self.stages.last_mut() {
-            last.start = last.end;
+            last.unread = 0..0;
         }
+        self.check_size()?;
         loop {
             let mut moved = false;
             for k in 0..self.stages.len() {
                 moved |= self.run(k, input)?;
             }
-            if self.stages.last().is_some_and(|last| last.end > 0) {
-                return Ok(true);
+            if self.stages.last().is_some_and(|last| !last.unread.is_empty()) {
+                return self.limit_output().map(|()| true);
             }
             if !moved {
                 return Ok(false);
@@ -129,9 +108,9 @@ impl DecoderChain {
                 moved
             }
             Some(source) => {
-                let mut input = &source.output[source.start..source.end];
+                let mut input = &source.output[source.unread.clone()];
                 let moved = rest[0].run(&mut input)?;
-                source.start = source.end - input.len();
+                source.unread.start = source.unread.end - input.len();
                 moved
             }
         };
@@ -141,14 +120,31 @@ impl DecoderChain {
         Ok(moved)
     }
 
-    /// The output of the last step.
-    pub fn output(&self) -> &[u8] {
-        self.stages.last().map(|last| &last.output[..last.end]).unwrap_or_default()
+    /// How many bytes more than allowed have been decoded.
+    fn excess(&self) -> u64 {
+        let max = self.max_decoded.unwrap_or(bomb_size(self.consumed));
+        self.stages.last().map_or(0, |last| last.produced.saturating_sub(max))
     }
 
-    /// The number of encoded bytes decoded so far.
-    pub fn consumed(&self) -> u64 {
-        self.consumed
+    fn check_size(&self) -> Result<(), Error> {
+        match self.max_decoded {
+            _ if self.excess() == 0 => Ok(()),
+            Some(max) => Err(Error::limit(format!("more than --max-decoded {max} bytes"))),
+            None => Err(bomb(bomb_size(self.consumed), self.consumed)),
+        }
+    }
+
+    /// Truncates the output to what is allowed; fails if that is nothing.
+    fn limit_output(&mut self) -> Result<(), Error> {
+        let excess = usize::try_from(self.excess()).unwrap_or(usize::MAX);
+        let Some(last) = self.stages.last_mut() else { return Ok(()) };
+        last.unread.end = last.unread.end.saturating_sub(excess);
+        if last.unread.is_empty() { self.check_size() } else { Ok(()) }
+    }
+
+    /// The output of the last step.
+    pub fn output(&self) -> &[u8] {
+        self.stages.last().map(|last| &last.output[last.unread.clone()]).unwrap_or_default()
     }
 
     /// The input ended early: further steps return what the decoders have buffered.
@@ -164,19 +160,18 @@ impl DecoderChain {
     ///
     /// An encoded body without a byte is empty where the framing says that it is complete; many
     /// servers declare a coding for empty bodies too.
-    pub fn finish(&self, framing: BodyFraming, notes: &mut Vec<String>) -> Result<(), Error> {
+    pub fn finish(&self, framing: BodyFraming, notes: &mut VecDeque<String>) -> Result<(), Error> {
         if framing != BodyFraming::Close && self.stages.first().is_none_or(|first| !first.has_input)
         {
             return Ok(());
         }
-        for stage in &self.stages {
-            let name = stage.decoder.name();
-            if !stage.decoder.is_complete() {
+        for DecoderStage { name, decoder, .. } in &self.stages {
+            if !decoder.is_complete() {
                 return Err(Error::truncated(format!("the {name} coding is truncated")));
             }
-            let trailing = stage.decoder.trailing_bytes();
+            let trailing = decoder.trailing_bytes();
             if trailing > 0 {
-                notes.push(format!("{trailing} bytes after the end of the {name} coding"));
+                notes.push_back(format!("{trailing} bytes after the end of the {name} coding"));
             }
         }
         Ok(())
@@ -184,26 +179,15 @@ impl DecoderChain {
 }
 
 /// How many decoded bytes `encoded` bytes may become before they are a decompression bomb.
-pub fn bomb_size(encoded: u64) -> u64 {
+fn bomb_size(encoded: u64) -> u64 {
     BOMB_BYTES.max(encoded.saturating_mul(BOMB_RATIO))
 }
 
 /// The error of a decompression bomb (63).
-pub fn bomb(decoded: u64, encoded: u64) -> Error {
+fn bomb(decoded: u64, encoded: u64) -> Error {
     Error::limit(format!(
         "decompression bomb: {encoded} bytes decode to more than {decoded} (--max-decoded allows it)"
     ))
-}
-
-/// The decoder of the coding `name`, in lower case, with a window of at most `window` bytes.
-fn decoder(name: &str, window: usize) -> Option<Box<dyn Decoder>> {
-    Some(match name {
-        "gzip" | "x-gzip" => Box::new(Inflate::new(Coding::Gzip)),
-        "deflate" => Box::new(Inflate::new(Coding::Deflate)),
-        "br" => Box::new(brotli::Brotli::new(window)),
-        "zstd" => Box::new(zstd::Zstd::new(window)),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -1,19 +1,22 @@
-use std::io::Write;
+use std::io::Read;
+
+use flate2::Compression;
 
 use super::*;
-use crate::http::ErrorKind;
+use crate::error::ExitCode;
 
 fn head(codings: &str) -> Head {
     Head::of(200, &[("Content-Encoding", codings)])
 }
 
 /// The body and its notes, or its beginning and the error.
-type Decoded = Result<(Vec<u8>, Vec<String>), (Vec<u8>, Error)>;
+type Decoded = Result<(Vec<u8>, VecDeque<String>), (Vec<u8>, Error)>;
 
 /// Decodes `input` in pieces of `step` bytes to its end.
 fn decode(codings: &str, mut input: &[u8], step: usize) -> Decoded {
-    let mut notes = Vec::new();
-    let mut chain = DecoderChain::new(&head(codings), &mut notes).map_err(|e| (Vec::new(), e))?;
+    let mut notes = VecDeque::new();
+    let mut chain =
+        DecoderChain::new(&head(codings), None, &mut notes).map_err(|e| (Vec::new(), e))?;
     let mut all = Vec::new();
     loop {
         let (mut piece, rest) = input.split_at(step.min(input.len()));
@@ -39,29 +42,28 @@ fn decode(codings: &str, mut input: &[u8], step: usize) -> Decoded {
 fn part_of_an_encoded_body_is_not_decoded() {
     for (range, is_decoded) in [("bytes 0-9/10", true), ("bytes 0-8/10", false)] {
         let fields = [("Content-Encoding", "gzip"), ("Content-Range", range)];
-        let mut notes = Vec::new();
-        let chain = DecoderChain::new(&Head::of(206, &fields), &mut notes).unwrap();
+        let mut notes = VecDeque::new();
+        let chain = DecoderChain::new(&Head::of(206, &fields), None, &mut notes).unwrap();
         assert_eq!((chain.is_empty(), notes.is_empty()), (!is_decoded, is_decoded), "{range}");
     }
 }
 
+fn read_all(mut encoder: impl Read) -> Vec<u8> {
+    let mut all = Vec::new();
+    encoder.read_to_end(&mut all).unwrap();
+    all
+}
+
 fn gzip(data: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
+    read_all(flate2::read::GzEncoder::new(data, Compression::default()))
 }
 
 fn zlib(data: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
+    read_all(flate2::read::ZlibEncoder::new(data, Compression::default()))
 }
 
 fn raw(data: &[u8]) -> Vec<u8> {
-    let mut encoder =
-        flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
+    read_all(flate2::read::DeflateEncoder::new(data, Compression::default()))
 }
 
 fn zstd(data: &[u8]) -> Vec<u8> {
@@ -111,7 +113,7 @@ fn brotli_is_decoded() {
         assert_eq!(all, b"Hello, brotli! ".repeat(20));
     }
     let (all, error) = decode("br", &BROTLI[..BROTLI.len() - 2], 1).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Truncated);
+    assert_eq!(error.code, ExitCode::Partial);
     assert!(b"Hello, brotli! ".repeat(20).starts_with(&all));
 }
 
@@ -126,7 +128,7 @@ fn truncation_is_detected_at_every_byte() {
     ] {
         for cut in 1..body.len() {
             let (_, error) = decode(codings, &body[..cut], usize::MAX).unwrap_err();
-            assert_eq!(error.kind, ErrorKind::Truncated, "{codings} at {cut}: {error}");
+            assert_eq!(error.code, ExitCode::Partial, "{codings} at {cut}: {error}");
         }
     }
 }
@@ -154,7 +156,7 @@ fn gzip_header_with_every_field_is_read_and_its_checksum_verified() {
     for step in 1..body.len() {
         assert_eq!(decode("gzip", &body, step).unwrap().0, b"hello");
         let (_, error) = decode("gzip", &body[..step], 1).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Truncated, "{step}");
+        assert_eq!(error.code, ExitCode::Partial, "{step}");
     }
     for at in 10..fields.len() + 2 {
         let mut broken = body.clone();
@@ -170,7 +172,7 @@ fn wrong_checksum_of_gzip_is_named_after_the_data() {
     body[at] ^= 1;
     for step in [1, body.len()] {
         let (all, error) = decode("gzip", &body, step).unwrap_err();
-        assert_eq!((&all[..], error.kind), (&b"hello"[..], ErrorKind::Coding));
+        assert_eq!((&all[..], error.code), (&b"hello"[..], ExitCode::Coding));
         assert!(error.text.ends_with("incorrect data check"), "{error}");
     }
 }
@@ -199,10 +201,10 @@ fn body_without_its_declared_coding_is_refused() {
     for codings in ["gzip", "deflate", "br", "zstd"] {
         let (_, error) =
             decode(codings, b"\xff\xff\xff\xff plain text, not encoded", 1).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Coding, "{codings}");
+        assert_eq!(error.code, ExitCode::Coding, "{codings}");
     }
     let (_, error) = decode("gzip, gzip, gzip, gzip, gzip, gzip", b"", 1).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Coding);
+    assert_eq!(error.code, ExitCode::Coding);
 }
 
 #[test]
@@ -213,7 +215,7 @@ fn too_many_empty_gzip_members_exceed_limit() {
         ("gzip", gzip(b"x").repeat(11_000)),
         ("gzip, gzip", nested),
     ] {
-        assert_eq!(decode(codings, &body, 4096).unwrap_err().1.kind, ErrorKind::Limit, "{codings}");
+        assert_eq!(decode(codings, &body, 4096).unwrap_err().1.code, ExitCode::Limit, "{codings}");
     }
     let logs = [gzip(b"").repeat(5_000), gzip(&[b'x'; 100]).repeat(11_000)].concat();
     assert_eq!(decode("gzip", &logs, 4096).unwrap().0.len(), 1_100_000);
@@ -221,8 +223,8 @@ fn too_many_empty_gzip_members_exceed_limit() {
 
 #[test]
 fn unknown_coding_is_not_decoded() {
-    let mut notes = Vec::new();
-    assert!(DecoderChain::new(&head("compress"), &mut notes).unwrap().is_empty());
+    let mut notes = VecDeque::new();
+    assert!(DecoderChain::new(&head("compress"), None, &mut notes).unwrap().is_empty());
     assert_eq!(notes.len(), 1);
     let (all, notes) = decode("foo, gzip", &gzip(b"inner"), 1).unwrap();
     assert_eq!((all.as_slice(), notes.len()), (&b"inner"[..], 1));
@@ -232,12 +234,12 @@ fn unknown_coding_is_not_decoded() {
 fn windows_are_limited_before_allocation() {
     let window_16_mib_zstd = [0x28, 0xb5, 0x2f, 0xfd, 0, 14 << 3, 1, 0, 0];
     let (_, error) = decode("zstd", &window_16_mib_zstd, 1).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Limit, "{error}");
+    assert_eq!(error.code, ExitCode::Limit, "{error}");
     let window_16_mib_br = [0x0f, 0, 0, 0];
     let (_, error) = decode("br, br", &window_16_mib_br, 1).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Limit, "{error}");
+    assert_eq!(error.code, ExitCode::Limit, "{error}");
     let large_window_br = [0x11, 0x19, 0, 0];
-    assert_eq!(decode("br", &large_window_br, 1).unwrap_err().1.kind, ErrorKind::Coding);
+    assert_eq!(decode("br", &large_window_br, 1).unwrap_err().1.code, ExitCode::Coding);
 }
 
 #[test]

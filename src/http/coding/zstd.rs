@@ -3,10 +3,9 @@
 //! ruzstd gets one complete block at a time, because a few bytes of input can hold thousands
 //! of blocks of 128 KiB each, and it would decode as many as it is given.
 
-use std::io::Read;
-
 use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use std::io::Read;
 
 use super::decoder::Decoder;
 use crate::http::error::Error;
@@ -21,25 +20,21 @@ const SMALLEST: [u8; 9] = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x00, 0x01, 0x00, 0x00]
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The first four bytes of a frame, or what follows the last frame.
-    Magic,
-    /// The header with its magic, so many bytes.
-    Header(usize),
-    /// The length of a skippable frame, then its content.
-    SkipLength,
-    Skip(u32),
-    /// The three bytes of a block header, then the block with its checksum.
-    BlockHeader,
-    Block(usize),
+    /// In the magic and the header of a frame, or in what follows the last frame.
+    Header,
+    /// In a skippable frame, with so many bytes missing.
+    Skip(usize),
+    /// In a block, its header or its checksum.
+    Block,
     /// A frame is decoded, and its output is not yet returned.
     Flush,
     Trailing,
 }
 
-/// Decodes `zstd`.
 pub struct Zstd {
     frame: FrameDecoder,
     state: State,
+    /// The beginning of what `state` needs completely.
     buffer: Vec<u8>,
     has_checksum: bool,
     frames: u64,
@@ -57,7 +52,7 @@ impl Zstd {
         let _ = frame.init(SMALLEST.as_slice());
         Zstd {
             frame,
-            state: State::Magic,
+            state: State::Header,
             buffer: Vec::new(),
             has_checksum: false,
             frames: 0,
@@ -67,6 +62,7 @@ impl Zstd {
         }
     }
 
+    /// Whether the buffer has `count` bytes, after it was filled up to them.
     fn collect(&mut self, input: &mut &[u8], count: usize) -> bool {
         let taken = count.saturating_sub(self.buffer.len()).min(input.len());
         self.buffer.extend_from_slice(&input[..taken]);
@@ -79,8 +75,8 @@ impl Zstd {
         self.state = state;
     }
 
-    fn magic(&mut self, input: &mut &[u8]) -> Result<(), Error> {
-        let is_complete = self.collect(input, 5);
+    fn header(&mut self, input: &mut &[u8]) -> Result<(), Error> {
+        let has_descriptor = self.collect(input, 5);
         if !could_begin(&self.buffer) {
             if self.frames == 0 {
                 return Err(Error::coding("not zstd, despite the header"));
@@ -88,25 +84,31 @@ impl Zstd {
             self.trailing_bytes += self.buffer.len() as u64;
             self.enter(State::Trailing);
         } else if self.buffer.len() >= 4 && self.buffer[..4] != MAGIC {
-            self.state = State::SkipLength;
-        } else if is_complete {
-            self.state = State::Header(4 + header_size(self.buffer[4]));
+            if self.collect(input, 8) {
+                let length = self.buffer[4..8].iter().rev();
+                let length = length.fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+                self.enter(State::Skip(length));
+            }
+        } else if has_descriptor && self.collect(input, 4 + header_size(self.buffer[4])) {
+            self.has_checksum = self.buffer[4] & 4 != 0;
+            self.frame.reset(self.buffer.as_slice()).map_err(broken)?;
+            self.produced = 0;
+            self.enter(State::Block);
         }
         Ok(())
     }
 
-    fn header(&mut self, input: &mut &[u8], size: usize) -> Result<(), Error> {
-        if !self.collect(input, size) {
-            return Ok(());
+    fn skip(&mut self, input: &mut &[u8], left: usize) {
+        let count = input.len().min(left);
+        *input = &input[count..];
+        self.state = State::Skip(left - count);
+        if left == count {
+            self.frames += 1;
+            self.enter(State::Header);
         }
-        self.has_checksum = self.buffer[4] & 4 != 0;
-        self.frame.reset(self.buffer.as_slice()).map_err(broken)?;
-        self.produced = 0;
-        self.enter(State::BlockHeader);
-        Ok(())
     }
 
-    fn block_header(&mut self, input: &mut &[u8]) -> Result<(), Error> {
+    fn block(&mut self, input: &mut &[u8]) -> Result<(), Error> {
         if !self.collect(input, 3) {
             return Ok(());
         }
@@ -117,17 +119,11 @@ impl Zstd {
         }
         let body = if kind == 1 { 1 } else { size };
         let sum = if last && self.has_checksum { 4 } else { 0 };
-        self.state = State::Block(3 + body + sum);
-        Ok(())
-    }
-
-    fn block(&mut self, input: &mut &[u8], size: usize) -> Result<(), Error> {
-        if !self.collect(input, size) {
-            return Ok(());
+        if self.collect(input, 3 + body + sum) {
+            let one = BlockDecodingStrategy::UptoBlocks(1);
+            let last = self.frame.decode_blocks(self.buffer.as_slice(), one).map_err(broken)?;
+            self.enter(if last { State::Flush } else { State::Block });
         }
-        let one = BlockDecodingStrategy::UptoBlocks(1);
-        let last = self.frame.decode_blocks(self.buffer.as_slice(), one).map_err(broken)?;
-        self.enter(if last { State::Flush } else { State::BlockHeader });
         Ok(())
     }
 
@@ -143,34 +139,15 @@ impl Zstd {
             return Err(Error::coding("broken zstd coding: content size"));
         }
         self.frames += 1;
-        self.enter(State::Magic);
+        self.enter(State::Header);
         Ok(())
-    }
-
-    fn skip(&mut self, input: &mut &[u8], left: u32) {
-        let count = input.len().min(left as usize);
-        *input = &input[count..];
-        self.state = State::Skip(left - count as u32);
-        if left as usize == count {
-            self.frames += 1;
-            self.enter(State::Magic);
-        }
     }
 
     fn step(&mut self, input: &mut &[u8]) -> Result<(), Error> {
         match self.state {
-            State::Magic => self.magic(input)?,
-            State::Header(size) => self.header(input, size)?,
-            State::SkipLength => {
-                if self.collect(input, 8) {
-                    let at = |k: usize| self.buffer[4 + k];
-                    let length = u32::from_le_bytes([at(0), at(1), at(2), at(3)]);
-                    self.enter(State::Skip(length));
-                }
-            }
+            State::Header => self.header(input)?,
             State::Skip(left) => self.skip(input, left),
-            State::BlockHeader => self.block_header(input)?,
-            State::Block(size) => self.block(input, size)?,
+            State::Block => self.block(input)?,
             State::Flush => self.close()?,
             State::Trailing => {
                 self.trailing_bytes += input.len() as u64;
@@ -183,12 +160,9 @@ impl Zstd {
 
 /// Whether these bytes are, or may become, the start of a frame of either kind.
 fn could_begin(bytes: &[u8]) -> bool {
-    let four = &bytes[..bytes.len().min(4)];
-    let skippable = [0x2a, 0x4d, 0x18];
-    let starts = |magic: &[u8]| four.iter().zip(magic).all(|(a, b)| a == b);
-    starts(&MAGIC)
-        || four.first().is_some_and(|byte| byte & 0xf0 == 0x50)
-            && four[1..].iter().zip(&skippable).all(|(a, b)| a == b)
+    let starts = |magic: [u8; 4]| bytes.iter().zip(&magic).all(|(a, b)| a == b);
+    let skippable = bytes.first().map_or(0x50, |first| first & 0x0f | 0x50);
+    starts(MAGIC) || starts([skippable, 0x2a, 0x4d, 0x18])
 }
 
 /// The size of a frame header behind its magic, from its descriptor (RFC 8878 §3.1.1.1.1).
@@ -196,12 +170,7 @@ fn header_size(descriptor: u8) -> usize {
     let single = descriptor & 0x20 != 0;
     let window = if single { 0 } else { 1 };
     let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
-    let content = match descriptor >> 6 {
-        0 => usize::from(single),
-        1 => 2,
-        2 => 4,
-        _ => 8,
-    };
+    let content = [usize::from(single), 2, 4, 8][usize::from(descriptor >> 6)];
     1 + window + dictionary + content
 }
 
@@ -215,13 +184,9 @@ fn broken(error: FrameDecoderError) -> Error {
 }
 
 impl Decoder for Zstd {
-    fn name(&self) -> &'static str {
-        "zstd"
-    }
-
     fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
         loop {
-            if matches!(self.state, State::BlockHeader | State::Block(_) | State::Flush) {
+            if matches!(self.state, State::Block | State::Flush) {
                 let made = self.frame.read(out).unwrap_or(0);
                 self.produced += made as u64;
                 if made > 0 {
@@ -237,7 +202,7 @@ impl Decoder for Zstd {
     }
 
     fn is_complete(&self) -> bool {
-        let between = self.state == State::Magic && self.buffer.is_empty();
+        let between = self.state == State::Header && self.buffer.is_empty();
         self.frames > 0 && !self.truncated && (self.state == State::Trailing || between)
     }
 
@@ -247,7 +212,7 @@ impl Decoder for Zstd {
 
     /// The decoder buffers a window until the last block; an empty last block flushes it.
     fn flush_truncated(&mut self) {
-        if !matches!(self.state, State::BlockHeader | State::Block(_)) {
+        if self.state != State::Block {
             return;
         }
         self.truncated = true;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::http::Leniency;
+use crate::http::{Head, Leniency};
 
 /// The result of one response, however it is split.
 #[derive(Debug, PartialEq, Eq, Clone)]
@@ -15,8 +15,8 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn kind(&self) -> Option<ErrorKind> {
-        self.result.as_ref().err().map(|error| error.kind)
+    fn code(&self) -> Option<ExitCode> {
+        self.result.as_ref().err().map(|error| error.code)
     }
 }
 
@@ -44,9 +44,8 @@ fn read<'a>(
         while !done && step(&mut parser, &mut &[][..], &mut outcome, &mut done) {}
         assert!(done, "a stream that has ended must end the response");
     }
-    outcome.head = parser.head().cloned();
     // The position of an error depends on the input that the decoder had.
-    if outcome.kind() != Some(ErrorKind::Coding) {
+    if outcome.code() != Some(ExitCode::Coding) {
         outcome.progress = parser.progress();
     }
     outcome
@@ -65,7 +64,7 @@ fn step(
             return false;
         }
         Ok(ParserEvent::Interim(_)) => outcome.interims += 1,
-        Ok(ParserEvent::Head) => {}
+        Ok(ParserEvent::Head(head)) => outcome.head = head,
         Ok(ParserEvent::Body(bytes)) => {
             assert!(!bytes.is_empty(), "an empty piece of body");
             outcome.body.extend_from_slice(bytes);
@@ -158,62 +157,52 @@ fn wrong_framing_is_refused() {
         "Transfer-Encoding: chunked\r\nContent-Length: 5abc",
     ] {
         let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello");
-        assert_eq!(parse(text.as_bytes()).kind(), Some(ErrorKind::Protocol), "{fields}");
+        assert_eq!(parse(text.as_bytes()).code(), Some(ExitCode::Protocol), "{fields}");
     }
 }
 
 #[test]
 fn truncation_is_detected_after_delivery() {
-    for (text, kind, body) in [
-        ("", ErrorKind::Empty, ""),
-        ("H", ErrorKind::Truncated, ""),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", ErrorKind::Truncated, ""),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", ErrorKind::Truncated, "hel"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", ErrorKind::Truncated, ""),
+    for (text, code, body) in [
+        ("", ExitCode::Empty, ""),
+        ("H", ExitCode::Partial, ""),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", ExitCode::Partial, ""),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", ExitCode::Partial, "hel"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", ExitCode::Partial, ""),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-            ErrorKind::Truncated,
+            ExitCode::Partial,
             "hello",
         ),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
-            ErrorKind::Truncated,
+            ExitCode::Partial,
             "hello",
         ),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nx\r\n",
-            ErrorKind::Protocol,
+            ExitCode::Protocol,
             "hello",
         ),
-        ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", ErrorKind::Truncated, ""),
-        ("HTTP/1.1 100 Go on\r\n\r\n", ErrorKind::Empty, ""),
-        ("SSH-2.0-OpenSSH\r\n", ErrorKind::Protocol, ""),
-        ("HTTP/1.1 101 Switching\r\n\r\n", ErrorKind::Protocol, ""),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", ExitCode::Partial, ""),
+        ("HTTP/1.1 100 Go on\r\n\r\n", ExitCode::Empty, ""),
+        ("SSH-2.0-OpenSSH\r\n", ExitCode::Protocol, ""),
+        ("HTTP/1.1 101 Switching\r\n\r\n", ExitCode::Protocol, ""),
     ] {
         let outcome = parse(text.as_bytes());
-        assert_eq!((outcome.kind(), outcome.body), (Some(kind), body.into()), "{text:?}");
+        assert_eq!((outcome.code(), outcome.body), (Some(code), body.into()), "{text:?}");
     }
     let text: &[u8] = b"HTTP/1.1 200 OK\r\n\r\nhello";
     let cut = read(ParserOptions::default(), [text], StreamEnd::Truncated);
-    assert_eq!((cut.kind(), cut.body), (Some(ErrorKind::Truncated), b"hello".to_vec()));
+    assert_eq!((cut.code(), cut.body), (Some(ExitCode::Partial), b"hello".to_vec()));
     let text: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
     assert_eq!(read(ParserOptions::default(), [text], StreamEnd::Truncated).result, Ok(()));
 }
 
 #[test]
-fn endless_responses_exceed_limit() {
-    for text in [
-        format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(300_000)),
-        format!("HTTP/1.1 200 OK\r\n{}", "A: b\r\n".repeat(2_000)),
-        "HTTP/1.1 100 Go on\r\n\r\n".repeat(50),
-        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;{}", "x".repeat(300_000)),
-        format!(
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{}",
-            "A: b\r\n".repeat(2_000)
-        ),
-    ] {
-        assert_eq!(parse(text.as_bytes()).kind(), Some(ErrorKind::Limit), "{}", &text[..60]);
-    }
+fn endless_interim_responses_exceed_limit() {
+    let outcome = parse("HTTP/1.1 100 Go on\r\n\r\n".repeat(50).as_bytes());
+    assert_eq!(outcome.code(), Some(ExitCode::Limit));
 }
 
 #[test]
@@ -225,8 +214,8 @@ fn http09_is_accepted_when_allowed() {
         assert_eq!((outcome.result, outcome.body), (Ok(()), text.into()), "{text:?}");
     }
     let head = ParserOptions { head_request: true, ..options() };
-    assert_eq!(read(head, [&b"<html>"[..]], StreamEnd::Clean).kind(), Some(ErrorKind::Protocol));
-    assert_eq!(read(options(), [], StreamEnd::Clean).kind(), Some(ErrorKind::Empty));
+    assert_eq!(read(head, [&b"<html>"[..]], StreamEnd::Clean).code(), Some(ExitCode::Protocol));
+    assert_eq!(read(options(), [], StreamEnd::Clean).code(), Some(ExitCode::Empty));
 }
 
 #[test]
@@ -243,7 +232,7 @@ fn lenient_accepts_syntax_but_not_wrong_framing() {
         assert_eq!((outcome.result, outcome.body), (Ok(()), b"x".to_vec()), "{text}");
     }
     let text: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx";
-    assert_eq!(read(options(), [text], StreamEnd::Clean).kind(), Some(ErrorKind::Protocol));
+    assert_eq!(read(options(), [text], StreamEnd::Clean).code(), Some(ExitCode::Protocol));
 }
 
 fn gzipped(size: usize) -> Vec<u8> {
@@ -263,20 +252,20 @@ fn decompression_bomb_fails_and_large_body_does_not() {
     };
     let bomb = response(100 << 20);
     let outcome = parse(&bomb);
-    assert_eq!(outcome.kind(), Some(ErrorKind::Limit));
+    assert_eq!(outcome.code(), Some(ExitCode::Limit));
     assert_eq!(outcome.progress.decoded, 64 << 20);
     assert_eq!(parse(&response(60 << 20)).result, Ok(()));
     let capped = |max| ParserOptions { max_decoded: Some(max), ..ParserOptions::default() };
     assert_eq!(read(capped(100 << 20), [&bomb[..]], StreamEnd::Clean).result, Ok(()));
     let short = read(capped(1000), [&bomb[..]], StreamEnd::Clean);
-    assert_eq!((short.kind(), short.body.len()), (Some(ErrorKind::Limit), 1000));
+    assert_eq!((short.code(), short.body.len()), (Some(ExitCode::Limit), 1000));
 }
 
 #[test]
 fn passthrough_bytes_bypass_parser() {
     let mut parser = ResponseParser::new(ParserOptions::default());
     let mut input: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n";
-    assert!(matches!(parser.next(&mut input), Ok(ParserEvent::Head)));
+    assert!(matches!(parser.next(&mut input), Ok(ParserEvent::Head(_))));
     assert_eq!(parser.passthrough_len(), 100);
     parser.advance_passthrough(60);
     assert_eq!((parser.passthrough_len(), parser.progress().received), (40, 60));

@@ -21,6 +21,7 @@ pub fn split_scheme(text: &str) -> Result<(&str, &str), &'static str> {
 }
 
 /// The parts of an authority, and the rest of the URL.
+#[derive(Default)]
 pub struct Authority<'a> {
     /// The part before the @, percent-encoded.
     pub user: Option<&'a str>,
@@ -46,22 +47,16 @@ impl<'a> Authority<'a> {
             Some((user, host_port)) => (Some(user), host_port),
             None => (None, authority),
         };
-        let HostPort { host, zone, port } = match host_port.strip_prefix('[') {
+        let authority = match host_port.strip_prefix('[') {
             Some(inside) => bracketed(inside)?,
             None => plain(host_port)?,
         };
-        Ok(Authority { user, host, zone, port, rest })
+        Ok(Authority { user, rest, ..authority })
     }
 }
 
-/// The part of an authority after the @, with the fields of [`Authority`].
-struct HostPort<'a> {
-    host: String,
-    zone: Option<&'a str>,
-    port: &'a str,
-}
-
-fn plain(text: &str) -> Result<HostPort<'_>, &'static str> {
+/// `HOST:PORT`, the part after the @.
+fn plain(text: &str) -> Result<Authority<'_>, &'static str> {
     let (host, port) = text.split_once(':').unwrap_or((text, ""));
     if port.contains(':') {
         return Err("an IPv6 address must be in brackets");
@@ -69,11 +64,11 @@ fn plain(text: &str) -> Result<HostPort<'_>, &'static str> {
     if host.is_empty() {
         return Err("the host is missing");
     }
-    Ok(HostPort { host: host.to_string(), zone: None, port })
+    Ok(Authority { host: host.to_string(), port, ..Authority::default() })
 }
 
 /// `ADDRESS%25zone]:port`, the `25` optional as in curl.
-fn bracketed(inside: &str) -> Result<HostPort<'_>, &'static str> {
+fn bracketed(inside: &str) -> Result<Authority<'_>, &'static str> {
     let (address, rest) = inside.split_once(']').ok_or("the closing ] is missing")?;
     let port = match rest.strip_prefix(':') {
         Some(port) => port,
@@ -81,14 +76,15 @@ fn bracketed(inside: &str) -> Result<HostPort<'_>, &'static str> {
         None => return Err("after ] only a colon and the port may follow"),
     };
     let Some((address, zone)) = address.split_once('%') else {
-        return Ok(HostPort { host: format!("[{address}]"), zone: None, port });
+        return Ok(Authority { host: format!("[{address}]"), port, ..Authority::default() });
     };
     let zone = zone.strip_prefix("25").unwrap_or(zone);
     let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '~');
     if zone.is_empty() || !zone.chars().all(is_valid) {
         return Err("malformed zone");
     }
-    Ok(HostPort { host: format!("[{address}]"), zone: Some(zone), port })
+    let host = format!("[{address}]");
+    Ok(Authority { host, zone: Some(zone), port, ..Authority::default() })
 }
 
 /// User name and password.

@@ -116,7 +116,7 @@ fn location_is_resolved_or_refused() {
         "http://\\evil/",
     ] {
         let error = here.resolve_location(location.as_bytes()).map(|l| l.to_string()).unwrap_err();
-        assert_eq!(error.kind, crate::http::ErrorKind::Redirect, "{location}");
+        assert_eq!(error.code, crate::error::ExitCode::Redirect, "{location}");
     }
 }
 

@@ -82,9 +82,7 @@ fn read_head(conn: &mut ProxyConn<'_>) -> Result<Head, Failure> {
         conn.read_exact(STEP, &mut piece[..taken])?;
         match progress {
             HeadStatus::Incomplete => {}
-            HeadStatus::Complete => {
-                return reader.finish().map_err(|error| malformed(conn, &error));
-            }
+            HeadStatus::Complete(head) => return Ok(head),
             HeadStatus::NotHttp => {
                 return Err(conn.protocol_error(STEP, "the answer is not HTTP/1"));
             }
@@ -93,5 +91,5 @@ fn read_head(conn: &mut ProxyConn<'_>) -> Result<Head, Failure> {
 }
 
 fn malformed(conn: &ProxyConn<'_>, error: &Error) -> Failure {
-    conn.failure(STEP, &error.text).with_code(error.kind.code())
+    conn.failure(STEP, &error.text).with_code(error.code)
 }

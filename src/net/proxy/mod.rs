@@ -104,10 +104,8 @@ impl Proxy {
             return Err(Failure::usage(Phase::Proxy, address, why));
         }
         let (scheme, rest) = word.split_once("://").unwrap_or(("http", word));
-        let (login, address) = match rest.rsplit_once('@') {
-            Some((login, address)) => (Some(Login::parse(login)), address),
-            None => (None, rest),
-        };
+        let (login, address) = rest.rsplit_once('@').unzip();
+        let (login, address) = (login.map(Login::parse), address.unwrap_or(rest));
         // As in curl, what follows the port is ignored.
         let address = address.split(['/', '?', '#']).next().unwrap_or(address);
         let known = SCHEMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(scheme));
@@ -118,8 +116,7 @@ impl Proxy {
         let endpoint = Endpoint::read(Some(address), None, ("", PORT));
         let endpoint = endpoint.map_err(|failure| failure.at(Phase::Proxy))?;
         let proxy = Proxy { kind: *kind, endpoint, login, variable: None };
-        proxy.check_login()?;
-        Ok(proxy)
+        proxy.check_login().map(|()| proxy)
     }
 
     fn check_login(&self) -> Result<(), Failure> {

@@ -29,18 +29,18 @@ pub(super) fn connect(
     login: Option<&Login>,
 ) -> Result<(), Failure> {
     let request = request(target)?;
-    match negotiate_auth(conn, login)? {
-        NO_AUTH => {}
-        PASSWORD if login.is_some() => authenticate(conn, login)?,
-        NO_ACCEPTABLE if login.is_some() => {
+    match (negotiate_auth(conn, login)?, login) {
+        (NO_AUTH, _) => {}
+        (PASSWORD, Some(login)) => authenticate(conn, login)?,
+        (NO_ACCEPTABLE, Some(_)) => {
             return Err(conn.refused(GREETING, "it accepts neither this login nor none"));
         }
-        NO_ACCEPTABLE => {
-            let failure =
-                conn.refused(GREETING, "it requires an authentication, and no login is given");
-            return Err(failure.with_hint("a login is written socks5://user:password@HOST:PORT"));
+        (NO_ACCEPTABLE, None) => {
+            let why = "it requires an authentication, and no login is given";
+            let hint = "a login is written socks5://user:password@HOST:PORT";
+            return Err(conn.refused(GREETING, why).with_hint(hint));
         }
-        other => {
+        (other, _) => {
             let why = format!("it chose method {other}, which was not offered");
             return Err(conn.protocol_error(GREETING, &why));
         }
@@ -76,8 +76,7 @@ fn check_version(conn: &ProxyConn<'_>, step: &str, version: u8) -> Result<(), Fa
 }
 
 /// Sends user and password (RFC 1929 §2).
-fn authenticate(conn: &mut ProxyConn<'_>, login: Option<&Login>) -> Result<(), Failure> {
-    let Some(login) = login else { return Ok(()) };
+fn authenticate(conn: &mut ProxyConn<'_>, login: &Login) -> Result<(), Failure> {
     let lengths = [login.user.len() as u8, login.password.len() as u8];
     let parts = [&[1, lengths[0]], &login.user[..], &[lengths[1]], &login.password[..]];
     conn.write(LOGIN, &parts.concat())?;

@@ -1,6 +1,6 @@
 //! The lines of a handshake under `-v`, and the texts of its failures.
 
-use rustls::{AlertDescription, Connection, Error, InvalidMessage, ProtocolVersion};
+use rustls::{AlertDescription, Connection, Error, InvalidMessage};
 
 use super::certificate::CertificateInfo;
 use super::error_text;
@@ -15,17 +15,11 @@ pub(super) fn log_session(
     connection: &Connection,
     context: &HandshakeContext<'_>,
 ) -> Option<CertificateInfo> {
-    let version = match connection.protocol_version() {
-        Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
-        Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
-        _ => "TLS",
-    };
+    let version = connection.protocol_version().and_then(|version| version.as_str());
+    let version = version.unwrap_or("TLS").replace('_', ".");
     let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
     let suite = suite.and_then(|suite| suite.as_str()).unwrap_or("unknown cipher");
-    let protocol = match connection.alpn_protocol() {
-        Some(name) => String::from_utf8_lossy(name).into_owned(),
-        None => "none".to_string(),
-    };
+    let protocol = connection.alpn_protocol().map_or("none".into(), String::from_utf8_lossy);
     let suite = suite.replace("TLS13_", "TLS_");
     log_hellos(connection, &format!("{version}, {suite}"), context);
     context.log(format!("TLS: {version}, {suite}, ALPN {protocol}"));

@@ -32,8 +32,13 @@ impl Read for TlsReader {
             return Ok(0);
         }
         loop {
+            let has_records = !self.records.unread().is_empty();
             if let Some(n) = self.decrypt(plain)? {
                 return Ok(n);
+            }
+            if has_records {
+                // They had no data, or the last one is incomplete: who has a deadline waits for more.
+                return Err(io::ErrorKind::Interrupted.into());
             }
             let n = self.inner.read(self.records.next_space())?;
             if n == 0 {

@@ -8,23 +8,18 @@ use crate::net::memory;
 const READ_SIZES: [usize; 3] = [8 << 10, 64 << 10, 256 << 10];
 
 /// Received records that are not decrypted yet.
+#[derive(Default)]
 pub(super) struct RecordBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    is_new: bool,
+    has_received: bool,
     record: Record,
 }
 
 impl RecordBuffer {
     pub(super) fn new() -> RecordBuffer {
-        RecordBuffer {
-            bytes: vec![0; READ_SIZES[0]],
-            start: 0,
-            end: 0,
-            is_new: true,
-            record: Record::default(),
-        }
+        RecordBuffer { bytes: vec![0; READ_SIZES[0]], ..RecordBuffer::default() }
     }
 
     /// Whether all received records are complete.
@@ -34,7 +29,7 @@ impl RecordBuffer {
 
     /// Whether nothing was ever received.
     pub(super) fn is_new(&self) -> bool {
-        self.is_new
+        !self.has_received
     }
 
     /// The bytes that are not decrypted yet.
@@ -51,7 +46,7 @@ impl RecordBuffer {
 
     /// Records a read of `n` bytes.
     pub(super) fn filled(&mut self, n: usize) {
-        self.is_new = false;
+        self.has_received = true;
         self.end = n;
     }
 

@@ -1,16 +1,15 @@
 //! The TLS state behind its lock, and the sending of the records that it has produced.
 
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::PollFlags;
 use rustls::Connection;
 use socket2::Socket;
 
 use crate::net::stream::ConnectionHandle;
-use crate::shutdown::poll_until;
+use crate::shutdown::poll_fd;
 
 /// Sends queued records without blocking; returns whether all were sent.
 pub(super) fn send_some(connection: &mut Connection, socket: &Socket) -> io::Result<bool> {
@@ -70,10 +69,9 @@ impl Session {
         let socket = self.handle.socket();
         let timeout = socket.write_timeout()?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::OUT)];
-        match poll_until(&mut fds, deadline)? {
-            0 => Err(io::ErrorKind::WouldBlock.into()),
-            _ => Ok(()),
+        if poll_fd(socket, PollFlags::OUT, deadline)?.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
+        Ok(())
     }
 }

@@ -103,13 +103,11 @@ impl Exchange<'_> {
             edns = Edns::Off;
             answered = self.over_udp(edns)?;
         }
-        match answered.response.outcome {
-            Outcome::Truncated => {
-                tracing::debug!(server = %self.server, "truncates its reply, TCP follows");
-                self.over_tcp(edns, answered.mismatches)
-            }
-            _ => Ok(answered),
+        if answered.response.outcome != Outcome::Truncated {
+            return Ok(answered);
         }
+        tracing::debug!(server = %self.server, "truncates its reply, TCP follows");
+        self.over_tcp(edns, answered.mismatches)
     }
 
     fn over_udp(&self, edns: Edns) -> Result<Answered, QueryError> {
@@ -132,14 +130,13 @@ impl Exchange<'_> {
                 let cause = format!("server {server}: {malformed}");
                 Failure::new(Phase::Resolve, name, cause).with_code(ExitCode::Protocol)
             }
-            QueryError::TimedOut => Failure::timeout(Phase::Resolve, name, self.options.timeout),
             // A socket timeout returns EAGAIN; so does a lack of resources.
-            QueryError::System(error) if is_timeout(&error) && self.has_passed() => {
-                Failure::timeout(Phase::Resolve, name, self.options.timeout)
-            }
-            QueryError::System(error) => {
+            QueryError::System(error) if !is_timeout(&error) || !self.has_passed() => {
                 let cause = format!("server {server}: {}", message_without_errno(&error));
                 Failure::resolver(name, cause)
+            }
+            QueryError::System(_) | QueryError::TimedOut => {
+                Failure::timeout(Phase::Resolve, name, self.options.timeout)
             }
         }
     }

@@ -9,7 +9,7 @@ use domain::base::iana::Rtype;
 use domain::base::{MessageBuilder, name};
 
 use crate::error::{Failure, Phase};
-use crate::resolver::getaddrinfo;
+use crate::resolver::host_name;
 
 /// A complete domain name in wire format; its text has no trailing dot, and bytes that are not
 /// printable ASCII are escaped.
@@ -83,7 +83,7 @@ impl Question {
     ///
     /// Fails with 2 if `host` is not a domain name.
     pub fn of(host: &str, kind: RecordType) -> Result<Question, Failure> {
-        let ascii = getaddrinfo::to_ascii(getaddrinfo::check_name(host)?)?;
+        let ascii = host_name::to_ascii(host_name::check_name(host)?)?;
         let name = Name::vec_from_str(&ascii)
             .map_err(|error| Failure::usage(Phase::Resolve, host, error.to_string()))?;
         Ok(Question { name, kind })

@@ -122,12 +122,11 @@ fn format_data(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> String {
             naptr.regexp().display_quoted(),
             naptr.replacement().to_vec()
         ),
-        AllRecordData::Unknown(unknown) => format_unknown(unknown.data()),
+        // RFC 3597 §5.
+        AllRecordData::Unknown(unknown) => {
+            let data = unknown.data();
+            format!("\\# {} {}", data.len(), encode_string(data)).trim_end().to_string()
+        }
         other => other.to_string().trim_end().to_string(),
     }
-}
-
-/// Formats the data of an unknown type (RFC 3597 §5).
-fn format_unknown(data: &[u8]) -> String {
-    format!("\\# {} {}", data.len(), encode_string(data)).trim_end().to_string()
 }

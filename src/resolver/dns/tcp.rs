@@ -20,7 +20,9 @@ pub(super) fn exchange(
     let deadline = deadline.unwrap_or_else(|| Instant::now() + CONNECTION_TIMEOUT);
     let mut stream = TcpStream::connect_timeout(&server, remaining(deadline)?)?;
     stream.set_write_timeout(Some(remaining(deadline)?))?;
-    stream.write_all(&with_length(&query.bytes)?)?;
+    let length = u16::try_from(query.bytes.len()).map_err(io::Error::other)?;
+    // Some servers need length and message in one segment (RFC 7766 §8).
+    stream.write_all(&[&length.to_be_bytes(), &query.bytes[..]].concat())?;
     let mut length = [0; 2];
     let received = fill(&mut stream, &mut length, deadline)?;
     if received < length.len() {
@@ -38,12 +40,6 @@ pub(super) fn exchange(
         return Err(MalformedResponse::Truncated.into());
     }
     Ok(response)
-}
-
-/// Prepends the length: some servers need length and message in one segment (RFC 7766 §8).
-fn with_length(message: &[u8]) -> io::Result<Vec<u8>> {
-    let length = u16::try_from(message.len()).map_err(io::Error::other)?;
-    Ok([&length.to_be_bytes(), message].concat())
 }
 
 /// Reads until `buffer` is full or the stream ends, and returns the number of bytes. A reset counts as

@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::framing::{Framing, Message};
-use super::message_splitter::{InputState, MessageSplitter};
+use super::message_splitter::{FramingError, InputState, MessageSplitter};
 use super::{Connection, Service, ServiceOutcome};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdio::StdStreams;
@@ -105,7 +105,10 @@ impl Chat {
             if input == InputState::Idle && splitter.is_open() && has_pending_input(reader) {
                 input = InputState::More;
             }
-            while let Some(message) = splitter.next(input).map_err(|_| self.too_long(connection))? {
+            let too_long = |error: FramingError| {
+                error.failure(&connection.info().peer, "line", self.max_message)
+            };
+            while let Some(message) = splitter.next(input).map_err(too_long)? {
                 self.handle_line(connection.conn, message, queue);
             }
             if input == InputState::Eof {
@@ -128,13 +131,6 @@ impl Chat {
                 self.room.pause_if_backlogged();
             }
         }
-    }
-
-    fn too_long(&self, connection: &Connection) -> Failure {
-        let why = format!("line of more than {} bytes", self.max_message);
-        Failure::new(Phase::Receive, &connection.info().peer, why)
-            .with_code(ExitCode::Limit)
-            .with_hint("--max-message allows longer ones")
     }
 }
 

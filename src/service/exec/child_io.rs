@@ -65,7 +65,8 @@ pub enum OutputEnd {
 /// the end of the output.
 #[derive(Debug)]
 pub struct ExecExchange<'a> {
-    handle: &'a ConnectionHandle,
+    /// Ends the connection.
+    pub handle: &'a ConnectionHandle,
     activity: &'a Activity,
     state: Mutex<ExchangeState>,
     /// Bytes from the peer.

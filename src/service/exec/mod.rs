@@ -15,7 +15,7 @@ mod ucspi_env;
 
 pub use one_shot::{OneShot, RunLimits};
 
-use std::thread::{self, ScopedJoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -67,12 +67,7 @@ impl Service for Exec {
         })?;
         tracing::debug!(program = %self.program, "exec: the program runs");
         connection.activity.set_stream();
-        let run = self.run(connection, child)?;
-        match run.failure {
-            None => Ok(run.outcome),
-            Some(TransferError::Read(e)) => Err(connection.receive_failed(e)),
-            Some(TransferError::Write(e)) => Err(connection.send_failed(e)),
-        }
+        self.run(connection, child)
     }
 
     fn close(&self) {
@@ -80,20 +75,19 @@ impl Service for Exec {
     }
 }
 
-/// A connection that is closed, and whose child has exited.
-struct Run {
-    outcome: ServiceOutcome,
-    failure: Option<TransferError>,
-}
-
 impl Exec {
     /// Copies both directions until the connection is closed and the child has exited.
     ///
-    /// Fails when there is no thread for the second direction.
-    fn run(&self, connection: &mut Connection, mut child: Child) -> Result<Run, Failure> {
+    /// Fails when there is no thread for the second direction, or the connection fails.
+    fn run(
+        &self,
+        connection: &mut Connection,
+        mut child: Child,
+    ) -> Result<ServiceOutcome, Failure> {
         let stream = &mut connection.stream;
         let (handle, hook) = (&stream.handle, &connection.on_half_close);
-        let (reader, mut input) = (&mut stream.reader, child.input.take());
+        let (reader, writer) = (&mut stream.reader, stream.writer.as_mut());
+        let (mut input, output) = (child.input.take(), child.output.take());
         let exchange = &ExecExchange::new(handle, &connection.activity);
         let receive = move || {
             let received = exchange.receive(reader.as_mut(), &mut input);
@@ -103,54 +97,47 @@ impl Exec {
             }
             received
         };
-        thread::scope(|scope| {
+        let (outcome, failure) = thread::scope(|scope| {
             let builder = thread::Builder::new().stack_size(STACK_SIZE);
             let reading = builder.spawn_scoped(scope, receive);
             let reading = reading.map_err(|e| Failure::local_resource(&stream.info.peer, e))?;
-            let writer = stream.writer.as_mut();
-            let end = child.output.take().map(|output| exchange.send(writer, output));
-            let end = end.unwrap_or(OutputEnd::Complete);
-            let ending = Ending { exchange, handle, writer, end };
-            let run = ending.finish(child, self.grace, reading);
-            connection.bytes_in = exchange.received.total();
-            connection.bytes_out = exchange.sent.total();
-            Ok(run)
-        })
+            let sent = output.map_or(OutputEnd::Complete, |output| exchange.send(writer, output));
+            let state = exchange.end_output(&sent);
+            let by = ended_by(state, &sent, handle);
+            let status = self.close_connection(exchange, writer, child);
+            if !reading.is_finished() {
+                handle.shutdown();
+            }
+            let received = reading.join().unwrap_or(InputEnd::Abandoned);
+            let outcome = ServiceOutcome { by, exit_status: Some(status), saved: None };
+            Ok((outcome, child_io::failure(state, sent, received)))
+        })?;
+        connection.bytes_in = exchange.received.total();
+        connection.bytes_out = exchange.sent.total();
+        match failure {
+            None => Ok(outcome),
+            Some(TransferError::Read(e)) => Err(connection.receive_failed(e)),
+            Some(TransferError::Write(e)) => Err(connection.send_failed(e)),
+        }
     }
-}
 
-/// A connection whose output has ended.
-struct Ending<'a> {
-    exchange: &'a ExecExchange<'a>,
-    handle: &'a ConnectionHandle,
-    writer: &'a mut dyn Writer,
-    end: OutputEnd,
-}
-
-impl Ending<'_> {
-    /// Closes the connection, then ends the child.
-    fn finish(self, child: Child, grace: Duration, reading: ScopedJoinHandle<'_, InputEnd>) -> Run {
-        let Ending { exchange, handle, writer, end } = self;
-        let state = exchange.end_output(&end);
-        let by = ended_by(state, &end, handle);
+    /// Closes the connection, then ends the child; returns its exit status.
+    fn close_connection(
+        &self,
+        exchange: &ExecExchange<'_>,
+        writer: &mut dyn Writer,
+        child: Child,
+    ) -> i32 {
         let leftover = if exchange.is_answered() {
             // A peer that is gone has read the output or never will.
             let _ = writer.finish();
-            wait_for_close_or_exit(&child, handle);
+            wait_for_close_or_exit(&child, exchange.handle);
             Leftover::Keep
         } else {
-            handle.abort();
+            exchange.handle.abort();
             Leftover::Kill
         };
-        let status = child.terminate(grace, leftover);
-        if !reading.is_finished() {
-            handle.shutdown();
-        }
-        let received = reading.join().unwrap_or(InputEnd::Abandoned);
-        Run {
-            outcome: ServiceOutcome { by, exit_status: Some(status), saved: None },
-            failure: child_io::failure(state, end, received),
-        }
+        child.terminate(self.grace, leftover)
     }
 }
 

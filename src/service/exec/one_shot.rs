@@ -12,9 +12,6 @@ use crate::process::child::Leftover;
 use crate::process::program::Program;
 use crate::shutdown::poll_until;
 
-/// Bytes of one read.
-const CHUNK_SIZE: usize = 16 << 10;
-
 /// A program that is run once per message.
 #[derive(Debug)]
 pub struct OneShot {
@@ -84,33 +81,20 @@ fn exchange(
         if fds.get(1).is_some_and(|fd| !fd.revents().is_empty()) {
             write_some(&mut input, &mut message);
         }
-        if is_readable && read_some(&mut output, &mut reply)? == Progress::Ended {
-            return Ok(reply);
+        if !is_readable {
+            continue;
         }
-        if reply.len() > limits.max_output {
-            let why = format!("its output has more than {} bytes", limits.max_output);
-            return Err(io::Error::new(ErrorKind::InvalidData, why));
+        let room = (limits.max_output + 1 - reply.len()) as u64;
+        match output.by_ref().take(room).read_to_end(&mut reply) {
+            Ok(_) if reply.len() <= limits.max_output => return Ok(reply),
+            Ok(_) => {
+                let why = format!("its output has more than {} bytes", limits.max_output);
+                return Err(io::Error::new(ErrorKind::InvalidData, why));
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
         }
     }
-}
-
-/// Whether a program's output continues.
-#[derive(PartialEq, Eq)]
-enum Progress {
-    Continues,
-    Ended,
-}
-
-/// Appends a part of the program's output to `reply`.
-fn read_some(output: &mut ChildStdout, reply: &mut Vec<u8>) -> io::Result<Progress> {
-    let mut chunk = [0; CHUNK_SIZE];
-    match output.read(&mut chunk) {
-        Ok(0) => return Ok(Progress::Ended),
-        Ok(n) => reply.extend_from_slice(&chunk[..n]),
-        Err(e) if is_retryable(&e) => {}
-        Err(e) => return Err(e),
-    }
-    Ok(Progress::Continues)
 }
 
 /// Writes a part of `message`; closes the pipe at its end, or when the program does not read it.
@@ -118,17 +102,13 @@ fn write_some(input: &mut Option<ChildStdin>, message: &mut &[u8]) {
     let Some(pipe) = input else { return };
     match pipe.write(message) {
         Ok(n) => *message = &message[n..],
-        Err(e) if is_retryable(&e) => {}
+        Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
         // A program may reply without reading its input.
         Err(_) => *message = &[],
     }
     if message.is_empty() {
         *input = None;
     }
-}
-
-fn is_retryable(e: &io::Error) -> bool {
-    matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }
 
 #[cfg(test)]

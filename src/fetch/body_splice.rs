@@ -1,0 +1,101 @@
+//! Moves body bytes that need neither unframing nor decoding from the socket to the output without
+//! a copy, where the kernel can (splice(2), Linux).
+
+use super::connection::{HttpConnection, ReadOutcome};
+use super::output::BodyOutput;
+use crate::error::Failure;
+use crate::http::ResponseParser;
+#[cfg(target_os = "linux")]
+use crate::transfer::TransferError;
+#[cfg(target_os = "linux")]
+use crate::transfer::splice::{BoundedSplice, SpliceOutcome};
+
+/// The fewest bytes for which a splice is begun.
+#[cfg(target_os = "linux")]
+const MIN_BYTES: u64 = 256 << 10;
+
+/// Whether the kernel moves body bytes from the socket to the output.
+pub enum BodySplice {
+    /// So many bytes have not followed yet.
+    Untried,
+    /// It does.
+    #[cfg(target_os = "linux")]
+    Active(BoundedSplice),
+    /// It cannot.
+    Unsupported,
+}
+
+impl BodySplice {
+    /// Nothing: bytes have to be read.
+    #[cfg(not(target_os = "linux"))]
+    pub fn move_some(
+        &mut self,
+        _: &mut HttpConnection,
+        _: &mut BodyOutput,
+        _: &mut ResponseParser,
+    ) -> Result<Option<ReadOutcome>, Failure> {
+        Ok(None)
+    }
+
+    /// Lets the kernel move body bytes, which `parser` counts. Returns none when they have to be
+    /// read; no bytes when some were moved.
+    ///
+    /// Fails as a read from `connection` and as a write to `output` does.
+    #[cfg(target_os = "linux")]
+    pub fn move_some(
+        &mut self,
+        connection: &mut HttpConnection,
+        output: &mut BodyOutput,
+        parser: &mut ResponseParser,
+    ) -> Result<Option<ReadOutcome>, Failure> {
+        let max = self.max_bytes(parser);
+        if max == 0 || connection.raw().is_none() || output.raw_fd().is_none() {
+            return Ok(None);
+        }
+        connection.wait_readable()?;
+        let (Some(from), Some(to)) = (connection.raw(), output.raw_fd()) else { return Ok(None) };
+        if let BodySplice::Untried = self {
+            let splice = BoundedSplice::between(from, to);
+            let is_moved = splice.is_some();
+            tracing::debug!(
+                bytes = max,
+                splice = is_moved,
+                "body: is moved by the kernel or copied"
+            );
+            *self = splice.map_or(BodySplice::Unsupported, BodySplice::Active);
+        }
+        let BodySplice::Active(splice) = self else { return Ok(None) };
+        match splice.move_some(from, to, max) {
+            Ok(SpliceOutcome::Moved(n)) => {
+                connection.bytes_in += n;
+                parser.advance_passthrough(n);
+                output.count_spliced(Ok(n))?;
+            }
+            Ok(SpliceOutcome::WouldBlock) => connection.wait_output_writable(to)?,
+            Ok(SpliceOutcome::Unsupported) => {
+                *self = BodySplice::Unsupported;
+                return Ok(None);
+            }
+            Err(TransferError::Read(e)) => {
+                let outcome = ReadOutcome::Error(e);
+                connection.count(&outcome);
+                return Ok(Some(outcome));
+            }
+            Err(TransferError::Write(e)) => output.count_spliced(Err(e))?,
+        }
+        Ok(Some(ReadOutcome::Bytes(0)))
+    }
+
+    /// How many bytes the kernel may move; 0 if they have to be read.
+    #[cfg(target_os = "linux")]
+    fn max_bytes(&self, parser: &ResponseParser) -> u64 {
+        let len = parser.passthrough_len();
+        let min = match self {
+            BodySplice::Unsupported => return 0,
+            // What was begun in the kernel is finished there, if its end is known.
+            BodySplice::Active(_) if parser.progress().expected.is_some() => 1,
+            _ => MIN_BYTES,
+        };
+        if len < min { 0 } else { len }
+    }
+}
