@@ -225,6 +225,21 @@ fn reset_before_data_is_56_and_after_data_18() {
 }
 
 #[test]
+fn reset_while_the_input_has_more_is_18() {
+    for is_in_flight in [true, false] {
+        let mut session = Fixture::tcp();
+        if is_in_flight {
+            session.sent.set_in_flight(true);
+        } else {
+            session.user.write_all(b"not read yet").unwrap();
+        }
+        session.on_event(Down(Failed(read_failed())));
+        let failure = wait_until_over(&session).outcome.unwrap_err();
+        assert_eq!((failure.phase, failure.code), (Phase::Receive, ExitCode::Partial));
+    }
+}
+
+#[test]
 fn send_error_drains_what_the_peer_has_sent() {
     let mut session = Fixture::tcp();
     session.on_event(Up(Failed(write_failed())));
