@@ -38,8 +38,7 @@ fn log_result(result: &CheckResult<'_>, report: &Report) {
     let (address, cause) = (verdict.address.clone(), verdict.cause.clone().unwrap_or_default());
     if is_open(result) {
         let (local, peer) = (String::new(), address.unwrap_or_default());
-        let (credentials, peer_name, resources) = (None, None, None);
-        let ends = Endpoints { conn: 1, local, peer, credentials, peer_name, resources };
+        let ends = Endpoints { conn: 1, local, peer, ..Endpoints::default() };
         report.emit(&Event::Connected(ends));
     } else if verdict.status == CheckStatus::Closed {
         // An ICMP error, of which nc.openbsd prints nothing.

@@ -8,7 +8,7 @@ use super::connection::HttpConnection;
 use super::exchange::{Exchange, NextAction};
 use super::limits::Limits;
 use super::options::FetchOptions;
-use super::output::BodyOutput;
+use super::output::{BodyOutput, Destination};
 use super::resume::ResumePoint;
 use super::timings::Timing;
 use super::transaction::Transaction;
@@ -16,10 +16,34 @@ use crate::error::{ExitCode, Failure, Phase};
 use crate::http::HttpUrl;
 use crate::net::connect_event::ConnectEvent;
 use crate::net::proxy::Route;
-use crate::net::stdout;
+use crate::net::stdout::{self, Stdout};
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event};
 use crate::report::traffic::SentContent;
+
+/// Downloads each URL in turn to its destination. The first failure decides the exit code, further
+/// ones are printed.
+pub fn run(
+    context: &Context,
+    options: &FetchOptions,
+    downloads: Vec<(HttpUrl, Destination)>,
+    stdout: Stdout,
+) -> Result<ExitCode, Failure> {
+    let mut first = Ok(ExitCode::Done);
+    for (url, destination) in downloads {
+        let output = BodyOutput::new(destination, stdout, context);
+        let result = Download::new(context, options, url).run(output);
+        match (&first, result) {
+            (Ok(_), result) => first = result,
+            (Err(_), Err(failure)) => context.report.failure(None, &failure),
+            (Err(_), Ok(_)) => {}
+        }
+        if context.shutdown.reason().is_some() {
+            break;
+        }
+    }
+    first
+}
 
 /// The download of one URL.
 pub struct Download<'a> {
@@ -37,7 +61,7 @@ pub struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    pub fn new(context: &'a Context, options: &'a FetchOptions, url: HttpUrl) -> Download<'a> {
+    fn new(context: &'a Context, options: &'a FetchOptions, url: HttpUrl) -> Download<'a> {
         Download {
             context,
             options,
@@ -52,7 +76,7 @@ impl<'a> Download<'a> {
     /// Downloads to `output`, with the retries of the options.
     ///
     /// Fails at the phase of the last exchange; with 22 for a status of 400 or above.
-    pub fn run(mut self, mut output: BodyOutput) -> Result<ExitCode, Failure> {
+    fn run(mut self, mut output: BodyOutput) -> Result<ExitCode, Failure> {
         self.warn_without_condition(&output);
         let result = self.exchanges(&mut output);
         if self.options.output.stats {

@@ -55,7 +55,7 @@ impl HeadReader {
     }
 
     /// How many bytes of this head have been read.
-    pub fn len(&self) -> usize {
+    pub fn bytes_read(&self) -> usize {
         self.raw.len()
     }
 

@@ -1,9 +1,9 @@
 //! HTTP/1.1 for http-get and for proxies: bytes in, events out, no I/O.
 //!
-//! [`url`] parses a URL, [`request`] formats a GET. [`response_parser`] takes the bytes of the
-//! response, in pieces of any size, and returns events: [`head_reader`] collects the head,
-//! [`body_reader`] removes framing ([`chunked`]) and content codings ([`coding`]). [`redirect`]
-//! finds the next URL, [`range`] compares the received range with the requested one.
+//! `url` parses a URL, `request` formats a GET. `response_parser` takes the bytes of the response, in
+//! pieces of any size, and returns events: `head_reader` collects the head, `body_reader` removes
+//! framing (`chunked`) and content codings (`coding`). `redirect` finds the next URL, `range` compares
+//! the received range with the requested one.
 //!
 //! A response passes these states:
 //!

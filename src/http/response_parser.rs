@@ -138,7 +138,7 @@ impl ResponseParser {
     /// The body of a stream that ended in the head: an error, or a short HTTP/0.9 body.
     fn end_in_head(&mut self) -> BodyReader {
         let ParserOptions { http09, head_request, .. } = self.options;
-        if self.head_reader.len() == 0 {
+        if self.head_reader.bytes_read() == 0 {
             let text = "the server closed the connection without a response";
             return BodyReader::failed(Error::new(ExitCode::Empty, text));
         }

@@ -1,7 +1,7 @@
 //! Lookups (`resolve`): questions, answers, verification, comparison, batches, printing.
 //!
-//! [`run`] answers a list of questions; [`resolve`](resolve::resolve) answers one of them, from
-//! the system or from name servers ([`query`], [`dns_query`]).
+//! [`run`] answers a list of questions in a `batch`; `resolve` answers one of them, from the system
+//! (`query`) or from name servers (`dns_query`, `records`).
 
 mod answer;
 mod batch;

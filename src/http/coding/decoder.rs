@@ -2,9 +2,6 @@
 
 use std::ops::Range;
 
-use super::brotli::Brotli;
-use super::inflate::{Coding, Inflate};
-use super::zstd::Zstd;
 use crate::http::error::Error;
 
 /// The output buffer of one stage, in bytes.
@@ -41,18 +38,11 @@ pub struct DecoderStage {
 }
 
 impl DecoderStage {
-    /// The stage for the coding `name`, in lower case, with a window of at most `window` bytes.
-    pub fn new(name: &str, window: usize) -> Option<DecoderStage> {
-        let decoder: Box<dyn Decoder> = match name {
-            "gzip" | "x-gzip" => Box::new(Inflate::new(Coding::Gzip)),
-            "deflate" => Box::new(Inflate::new(Coding::Deflate)),
-            "br" => Box::new(Brotli::new(window)),
-            "zstd" => Box::new(Zstd::new(window)),
-            _ => return None,
-        };
+    /// The stage of `decoder`, whose coding is `name`.
+    pub fn new(name: &str, decoder: Box<dyn Decoder>) -> DecoderStage {
         let name = name.trim_start_matches("x-").to_string();
         let output = vec![0; BUFFER].into_boxed_slice();
-        Some(DecoderStage { name, decoder, output, unread: 0..0, produced: 0, has_input: false })
+        DecoderStage { name, decoder, output, unread: 0..0, produced: 0, has_input: false }
     }
 
     /// Decodes if the previous output is used; returns whether anything was read or written.

@@ -11,7 +11,10 @@ mod zstd;
 
 use std::collections::VecDeque;
 
-use self::decoder::DecoderStage;
+use self::brotli::Brotli;
+use self::decoder::{Decoder, DecoderStage};
+use self::inflate::{Coding, Inflate};
+use self::zstd::Zstd;
 use super::body_framing::BodyFraming;
 use super::error::Error;
 use super::head::Head;
@@ -60,12 +63,12 @@ impl DecoderChain {
         let window = MAX_WINDOWS / heavy.max(1);
         let mut chain = DecoderChain { max_decoded, ..DecoderChain::default() };
         for name in names.iter().rev() {
-            let Some(stage) = DecoderStage::new(name, window) else {
+            let Some(decoder) = decoder(name, window) else {
                 let name = quote(name.as_bytes());
                 notes.push_back(format!("unknown content coding {name}: the body is not decoded"));
                 break;
             };
-            chain.stages.push(stage);
+            chain.stages.push(DecoderStage::new(name, decoder));
         }
         Ok(chain)
     }
@@ -176,6 +179,17 @@ impl DecoderChain {
         }
         Ok(())
     }
+}
+
+/// The decoder of the coding `name`, in lower case, with a window of at most `window` bytes.
+fn decoder(name: &str, window: usize) -> Option<Box<dyn Decoder>> {
+    Some(match name {
+        "gzip" | "x-gzip" => Box::new(Inflate::new(Coding::Gzip)),
+        "deflate" => Box::new(Inflate::new(Coding::Deflate)),
+        "br" => Box::new(Brotli::new(window)),
+        "zstd" => Box::new(Zstd::new(window)),
+        _ => return None,
+    })
 }
 
 /// How many decoded bytes `encoded` bytes may become before they are a decompression bomb.

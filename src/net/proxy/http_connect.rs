@@ -72,7 +72,7 @@ fn read_head(conn: &mut ProxyConn<'_>) -> Result<Head, Failure> {
         if count == 0 {
             let why = format!(
                 "the proxy closed the connection after {} bytes of its answer",
-                reader.len()
+                reader.bytes_read()
             );
             return Err(conn.protocol_error(STEP, &why));
         }
