@@ -57,10 +57,10 @@ impl Attempts {
 
     /// Returns where to connect to for the target of this index, or the verdict if its name has no
     /// address.
-    pub fn resolve(&self, target: usize) -> Result<Vec<PendingProbe>, Verdict> {
+    pub fn resolve(&self, target: usize) -> Result<Vec<PendingProbe>, Box<Verdict>> {
         let (began, name) = (Instant::now(), &self.options.targets[target]);
         let destinations = self.destinations(name).map_err(|failure| {
-            let verdict = Verdict::failed(&failure);
+            let verdict = Box::new(Verdict::failed(&failure));
             self.log(name, None, &verdict);
             verdict
         })?;
