@@ -1,8 +1,12 @@
-//! A run without a process, for tests: standard output and events are files.
+//! A run without a process, for tests: standard output and events are files, and peers are the other
+//! ends of connected pairs.
 
 use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
+use socket2::Socket;
 use tempfile::TempDir;
 
 use crate::net::stdout::Stdout;
@@ -50,4 +54,17 @@ impl TestRun {
     pub fn events(&self) -> String {
         fs::read_to_string(self.path("events")).unwrap()
     }
+}
+
+/// Both ends of a TCP connection.
+pub fn tcp_pair() -> (Socket, Socket) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let local = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (local.into(), listener.accept().unwrap().0.into())
+}
+
+/// Both ends of a Unix socket pair.
+pub fn unix_pair() -> (Socket, Socket) {
+    let (local, peer) = UnixStream::pair().unwrap();
+    (local.into(), peer.into())
 }

@@ -4,6 +4,7 @@
 //! own; each attempt ends in a [`Verdict`], and [`run`] hands over those of all targets in their
 //! order.
 
+mod attempts;
 mod hosts;
 mod options;
 mod outcome;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::options::{CheckOptions, Repeat, Until};
-use super::schedule::{Schedule, TargetVerdict};
-use super::verdict::Verdict;
+use super::schedule::Schedule;
+use super::verdict::{TargetVerdict, Verdict};
 use crate::error::{ExitCode, Failure};
 
 /// Targets that the error of a wait names.

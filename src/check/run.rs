@@ -6,9 +6,8 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::options::CheckOptions;
 use super::outcome::outcome;
-use super::schedule::TargetVerdict;
 use super::target::CheckTarget;
-use super::verdict::Verdict;
+use super::verdict::{TargetVerdict, Verdict};
 use super::workers::Workers;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::report::context::Context;
@@ -38,8 +37,8 @@ pub fn run(
 ) -> Result<ExitCode, Failure> {
     let workers = Workers::start(options, &context.report).map_err(no_resource)?;
     let reported = report_all(&workers, &context.shutdown, on_results);
-    workers.stop();
-    reported.and_then(|()| outcome(&workers.options, &workers.lock().schedule))
+    workers.attempts.stop();
+    reported.and_then(|()| outcome(&workers.attempts.options, &workers.lock().schedule))
 }
 
 fn no_resource(error: std::io::Error) -> Failure {
@@ -86,7 +85,7 @@ fn take_results(workers: &Workers) -> Ready<'_> {
     let is_over = schedule.is_over(now);
     let mut results = Vec::new();
     let mut push = |TargetVerdict { target, verdict }| {
-        results.push(CheckResult { target: &workers.options.targets[target], verdict });
+        results.push(CheckResult { target: &workers.attempts.options.targets[target], verdict });
     };
     std::iter::from_fn(|| schedule.take_decided()).for_each(&mut push);
     if is_over {

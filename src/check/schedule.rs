@@ -9,56 +9,29 @@
 //! | started, connecting | any other verdict | delayed |
 //! | delayed | its time comes | ready |
 
+mod results;
+mod slot;
+mod step;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
+use self::slot::Slot;
+pub use self::step::{AttemptPart, NextStep};
 use super::options::{AddressCoverage, Goal, Quorum, Repeat};
 use super::verdict::{Verdict, merge};
 use crate::report::check::CheckStatus;
-use crate::report::datagram_stats::RoundTrips;
 
 /// How long after the time limit of a run an attempt that it ended may still return its reason.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// What a worker does next.
-#[derive(Debug, PartialEq, Eq)]
-pub enum NextStep<D> {
-    /// Start an attempt at the target of this index: resolve its name.
-    Attempt(usize),
-    /// Connect to one address.
-    Connect(AttemptPart<D>),
-    /// Wait until something changes, or until this instant.
-    Wait(Option<Instant>),
-    /// Exit.
-    Over,
-}
-
-/// One address of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttemptPart<D> {
-    /// The index of the target.
-    pub target: usize,
-    /// Where to connect to.
-    pub destination: D,
-    attempt: u32,
-    position: usize,
-}
-
-/// A target and the verdict on it.
-#[derive(Debug)]
-pub struct TargetVerdict {
-    /// The index of the target.
-    pub target: usize,
-    /// The verdict.
-    pub verdict: Verdict,
-}
-
 /// The state of all targets. `D` is what a worker connects to.
 #[derive(Debug)]
 pub struct Schedule<D> {
+    /// The end of the run, if it has a time limit.
+    pub deadline: Option<Instant>,
     goal: Goal,
-    deadline: Option<Instant>,
     slots: Vec<Slot>,
     ready: VecDeque<usize>,
     parts: VecDeque<AttemptPart<D>>,
@@ -69,19 +42,6 @@ pub struct Schedule<D> {
     met: usize,
     /// Targets before this one have been taken by [`Schedule::take_decided`].
     taken: usize,
-}
-
-/// One target.
-#[derive(Debug, Default)]
-struct Slot {
-    /// The verdicts on the addresses of the running attempt.
-    addresses: Option<Vec<Option<Verdict>>>,
-    first_start: Option<Instant>,
-    attempts: u32,
-    times: Vec<Duration>,
-    opened: u32,
-    last: Option<Verdict>,
-    is_decided: bool,
 }
 
 impl<D> Schedule<D> {
@@ -102,11 +62,6 @@ impl<D> Schedule<D> {
         }
     }
 
-    /// The end of the run, if it has a time limit.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
     /// Takes the next piece of work.
     pub fn next(&mut self, now: Instant) -> NextStep<D> {
         if self.is_finished() || self.deadline.is_some_and(|at| at <= now) {
@@ -122,13 +77,9 @@ impl<D> Schedule<D> {
             self.delayed.pop();
             self.ready.push_back(target);
         }
-        match self.ready.pop_front() {
-            Some(target) => self.start(target, now),
-            None => NextStep::Wait(self.delayed.peek().map(|Reverse((due, _))| *due)),
-        }
-    }
-
-    fn start(&mut self, target: usize, now: Instant) -> NextStep<D> {
+        let Some(target) = self.ready.pop_front() else {
+            return NextStep::Wait(self.delayed.peek().map(|Reverse((due, _))| *due));
+        };
         let slot = &mut self.slots[target];
         slot.addresses = Some(Vec::new());
         slot.first_start.get_or_insert(now);
@@ -147,17 +98,10 @@ impl<D> Schedule<D> {
         let slot = &mut self.slots[target];
         let attempt = slot.attempts;
         slot.addresses = Some(destinations.iter().map(|_| None).collect());
-        let parts = destinations.into_iter().enumerate();
-        let mut parts = parts.map(|(position, destination)| AttemptPart {
-            target,
-            destination,
-            attempt,
-            position,
-        });
-        let first = parts.next();
-        let others: Vec<_> = parts.collect();
-        others.into_iter().rev().for_each(|part| self.parts.push_front(part));
-        first
+        for (position, destination) in destinations.into_iter().enumerate().rev() {
+            self.parts.push_front(AttemptPart { target, destination, attempt, position });
+        }
+        self.parts.pop_front()
     }
 
     /// Records the verdict of a part. It has no effect once the attempt has its own.
@@ -245,62 +189,6 @@ impl<D> Schedule<D> {
     /// The instant at which [`Schedule::is_over`] is to be asked again if nothing happens before.
     pub fn next_check(&self, now: Instant) -> Option<Instant> {
         self.deadline.map(|at| if now < at { at } else { at + GRACE })
-    }
-
-    /// Takes the verdict on the next target in their order, once it is decided.
-    pub fn take_decided(&mut self) -> Option<TargetVerdict> {
-        let target = self.taken;
-        let slot = self.slots.get(target).filter(|slot| slot.is_decided)?;
-        self.taken += 1;
-        Some(TargetVerdict { target, verdict: slot.verdict()? })
-    }
-
-    /// Takes the verdict on the next target in their order when the run is over, decided or not. A
-    /// target without any is left out if the goal was reached without it.
-    pub fn take_rest(&mut self) -> Option<TargetVerdict> {
-        let never_tried = || Verdict { attempts: 0, ..Verdict::new(CheckStatus::Timeout) };
-        let is_met = self.is_met();
-        while let Some(slot) = self.slots.get(self.taken) {
-            self.taken += 1;
-            let verdict = slot.verdict().or_else(|| (!is_met).then(never_tried));
-            if let Some(verdict) = verdict {
-                return Some(TargetVerdict { target: self.taken - 1, verdict });
-            }
-        }
-        None
-    }
-
-    /// Whether the goal is reached.
-    pub fn is_met(&self) -> bool {
-        match self.goal.quorum {
-            Quorum::All => self.met == self.slots.len(),
-            Quorum::Any => self.met > 0,
-        }
-    }
-
-    /// The targets without the wanted state, and the verdicts on them.
-    pub fn missing(&self) -> impl Iterator<Item = TargetVerdict> + '_ {
-        let never_tried = || Verdict::new(CheckStatus::Timeout);
-        self.slots.iter().enumerate().filter_map(move |(target, slot)| {
-            let verdict = slot.verdict().unwrap_or_else(never_tried);
-            let is_met = slot.is_decided && verdict.is(self.goal.until);
-            (!is_met).then_some(TargetVerdict { target, verdict })
-        })
-    }
-}
-
-impl Slot {
-    /// The last verdict, with the number of attempts.
-    fn verdict(&self) -> Option<Verdict> {
-        let (attempts, opened) = (self.attempts, self.opened);
-        self.last.clone().map(|verdict| Verdict { attempts, opened, ..verdict })
-    }
-
-    /// The verdict of all attempts together: open if one was, with their times.
-    fn counted(&mut self) -> Option<Verdict> {
-        self.times.sort_unstable();
-        let times = RoundTrips::of(&self.times);
-        self.last.take().map(|verdict| Verdict { times, ..verdict })
     }
 }
 

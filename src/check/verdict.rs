@@ -34,6 +34,15 @@ pub struct Verdict {
     pub times: Option<RoundTrips>,
 }
 
+/// A target and the verdict on it.
+#[derive(Debug)]
+pub struct TargetVerdict {
+    /// The index of the target.
+    pub target: usize,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
 impl Verdict {
     /// An attempt that ended with `status`, which is not a failure of the local system.
     pub fn new(status: CheckStatus) -> Verdict {

@@ -4,43 +4,29 @@
 //! many as there are attempts, at most `max_jobs`. The last one sleeps until an attempt is due.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::hosts::{HostCache, Lifetime, LookupLimits};
-use super::options::{CheckOptions, Repeat};
-use super::probe::{PendingProbe, ProbeAddress, probe};
+use super::attempts::Attempts;
+use super::options::CheckOptions;
+use super::probe::PendingProbe;
 use super::schedule::{AttemptPart, NextStep, Schedule};
-use super::target::{CheckTarget, Protocol};
-use super::verdict::Verdict;
-use crate::error::Failure;
-use crate::net::proxy::Route;
 use crate::report::Report;
-use crate::report::context::Context;
 use crate::shutdown;
-use crate::shutdown::{Shutdown, ShutdownReason, WakePipe};
+use crate::shutdown::WakePipe;
 
 /// Stack of a worker, in bytes: most of it is for a TLS handshake without optimisation.
 const STACK_SIZE: usize = 512 << 10;
-/// Descriptors of this process that are not sockets of attempts.
-const OTHER_DESCRIPTORS: u64 = 24;
-
 /// What workers and the calling thread share.
 pub struct Workers {
-    /// The options of the run.
-    pub options: CheckOptions,
+    /// Makes the attempts.
+    pub attempts: Attempts,
     state: Mutex<WorkerState>,
     /// Notified when the sleeper is to look at the schedule again.
     changed: Condvar,
-    hosts: HostCache,
-    /// Its token ends at the limit of the wait.
-    attempts: Context,
-    max_workers: usize,
     /// Announces results. Its first end lives as long as the workers: a write without a reader would
     /// raise SIGPIPE in the program that replaces this process.
     pipe: WakePipe,
@@ -70,29 +56,13 @@ impl Workers {
 
     fn new(options: CheckOptions, report: &Report) -> io::Result<Workers> {
         let schedule = Schedule::new(options.targets.len(), options.goal, Instant::now());
-        let shutdown = Shutdown::new(schedule.deadline())?;
-        let max_workers = options.max_jobs.min(max_sockets()).max(1);
-        let is_wait = matches!(options.goal.repeat, Repeat::Wait { .. });
-        let limits = LookupLimits {
-            timeout: options.timeout,
-            max_lookups: max_workers,
-            lifetime: if is_wait { Lifetime::Limited } else { Lifetime::Run },
-        };
         Ok(Workers {
-            hosts: HostCache::new(options.family, limits, report.clone()),
+            attempts: Attempts::new(options, report, schedule.deadline)?,
             state: Mutex::new(WorkerState { schedule, workers: 0, sleeps_until: None }),
             changed: Condvar::new(),
-            attempts: Context { report: report.clone(), shutdown },
-            max_workers,
             pipe: shutdown::wake_pipe()?,
             is_waiting: AtomicBool::new(false),
-            options,
         })
-    }
-
-    /// Ends all attempts: their verdicts have become irrelevant.
-    pub fn stop(&self) {
-        self.attempts.shutdown.trigger(ShutdownReason::Deadline);
     }
 
     /// Makes the next result write to the wake pipe.
@@ -128,7 +98,7 @@ impl Workers {
         }
         if state.sleeps_until.is_some() {
             self.changed.notify_one();
-        } else if state.workers < self.max_workers {
+        } else if state.workers < self.attempts.max_concurrent {
             let _ = self.spawn_worker(state);
         }
     }
@@ -168,26 +138,18 @@ impl Workers {
     /// Resolves the name of a target and connects to its first address.
     fn attempt<'a>(self: &'a Arc<Workers>, target: usize, state: Guard<'a>) -> Guard<'a> {
         drop(state);
-        let began = Instant::now();
-        let name = &self.options.targets[target];
-        let resolved = self.destinations(name);
+        let resolved = self.attempts.resolve(target);
         let mut state = self.lock();
         match resolved {
-            Ok(destinations) => {
-                let limit = self.limit(destinations.len(), began.elapsed());
-                tracing::debug!(target = %name, addresses = destinations.len(), ?limit, "attempt");
-                let connection = |destination| PendingProbe { destination, limit };
-                let connections = destinations.into_iter().map(connection).collect();
-                let first = state.schedule.resolved(target, connections);
+            Ok(probes) => {
+                let first = state.schedule.resolved(target, probes);
                 self.grow(&mut state);
                 match first {
                     Some(part) => self.connect(&part, state),
                     None => state,
                 }
             }
-            Err(failure) => {
-                let verdict = Verdict::failed(&failure);
-                self.log(target, None, &verdict);
+            Err(verdict) => {
                 state.schedule.attempted(target, verdict, Instant::now());
                 self.announce_result();
                 state
@@ -195,62 +157,13 @@ impl Workers {
         }
     }
 
-    /// The time limit of each of `addresses` addresses of a target: what the lookup has left of that
-    /// of the target, shared by those that cannot be tried concurrently.
-    fn limit(&self, addresses: usize, lookup: Duration) -> Option<Duration> {
-        let turns = u32::try_from(addresses.div_ceil(self.max_workers)).unwrap_or(u32::MAX);
-        self.options.timeout.map(|timeout| timeout.saturating_sub(lookup) / turns.max(1))
-    }
-
-    fn destinations(&self, target: &CheckTarget) -> Result<Vec<ProbeAddress>, Arc<Failure>> {
-        let CheckTarget::Port { protocol, host, port } = target else {
-            return Ok(vec![ProbeAddress::AsGiven]);
-        };
-        let options = self.options.hosts.get(host);
-        if let Some(Route::Through(proxy)) = options.map(|options| &options.route)
-            && proxy.resolves()
-            && *protocol == Protocol::Tcp
-        {
-            return Ok(vec![ProbeAddress::AsGiven]);
-        }
-        let found = self.hosts.addresses(host, self.attempts.shutdown.deadline())?;
-        let with_port = |address: &SocketAddr| {
-            let mut address = *address;
-            address.set_port(*port);
-            ProbeAddress::Resolved(address)
-        };
-        Ok(found.iter().map(with_port).collect())
-    }
-
     fn connect<'a>(&'a self, part: &AttemptPart<PendingProbe>, state: Guard<'a>) -> Guard<'a> {
         drop(state);
-        let target = &self.options.targets[part.target];
-        let attempt = || probe(target, &part.destination, &self.options, &self.attempts);
-        let verdict = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
-            Verdict::failed(&Failure::local_resource(target, io::Error::other("internal error")))
-        });
-        self.log(part.target, Some(&part.destination.destination), &verdict);
-        tracing::debug!(%target, status = %verdict.status, took = ?verdict.elapsed, "verdict");
+        let verdict = self.attempts.connect(part.target, &part.destination);
         let mut state = self.lock();
         state.schedule.finished(part, verdict, Instant::now());
         self.announce_result();
         state
-    }
-
-    /// Logs the verdict on an address, or on a name, under `-v`.
-    fn log(&self, target: usize, destination: Option<&ProbeAddress>, verdict: &Verdict) {
-        self.attempts.report.step(|| {
-            let line = verdict.report(&self.options.targets[target]).line();
-            let target = self.options.targets[target].to_string();
-            match destination {
-                Some(ProbeAddress::Resolved(address))
-                    if !target.ends_with(&address.to_string()) =>
-                {
-                    format!("{address}: {line}")
-                }
-                _ => line,
-            }
-        });
     }
 
     fn announce_result(&self) {
@@ -258,11 +171,4 @@ impl Workers {
             shutdown::wake(&self.pipe.tx);
         }
     }
-}
-
-/// The number of sockets that this process may have at the same time (getrlimit(2)).
-fn max_sockets() -> usize {
-    use rustix::process::{Resource, getrlimit};
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX)
 }

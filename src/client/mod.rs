@@ -33,6 +33,7 @@ pub use options::{PromptMode, ScriptStep, SessionOptions};
 use crate::error::{ExitCode, Failure};
 use crate::net::stdio::{StdStreams, is_null_device};
 use crate::net::stream::Stream;
+use crate::process::signals;
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event};
 use crate::report::traffic::SentContent;
@@ -50,6 +51,11 @@ pub fn run(
     std: StdStreams,
     connect: impl FnOnce() -> Result<Stream, Failure>,
 ) -> Result<ExitCode, Failure> {
+    let mode = Mode::of(options, std.stdin);
+    if mode != Mode::Prompt {
+        // A prompt has handlers of its own, which restore the terminal.
+        let _ = signals::reset_on_hangup();
+    }
     let mut files = files::Files::open(options, std, &context.report)?;
     let began = Instant::now();
     let stream = connect()?;
@@ -60,7 +66,6 @@ pub fn run(
     let stream = context.report.observe(CONN, stream, SentContent::Shown);
     context.report.emit(&Event::Connected(Endpoints::new(CONN, &info)));
 
-    let mode = Mode::of(options, std.stdin);
     tracing::debug!(mode = mode.name(), "session begins");
     let result = match mode {
         Mode::Pipe => Ok(pipe::run(stream, options, files, context)),
@@ -78,6 +83,7 @@ pub fn run(
     result.outcome.map_err(|failure| failure.of_conn(CONN))
 }
 
+#[derive(PartialEq)]
 enum Mode {
     Script,
     Prompt,

@@ -2,18 +2,19 @@
 
 use std::fs::File;
 use std::io::{self, PipeWriter, Read, Write};
-use std::net::{Shutdown as Direction, TcpListener, TcpStream};
+use std::net::Shutdown as Direction;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use socket2::Socket;
 
 use super::*;
 use crate::error::Phase;
 use crate::net::stdout::Stdout;
 use crate::shutdown::{Shutdown, ShutdownReason};
-use crate::test_run::TestRun;
+use crate::test_run::{TestRun, tcp_pair, unix_pair};
 use crate::transfer::duplex::{DuplexOptions, OnLocalEof};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -53,16 +54,12 @@ impl Terminal {
     }
 
     /// Runs a session with `peer` at the other end.
-    fn run<P>(
+    fn run(
         &self,
         options: &SessionOptions,
-        (local, remote): (P, P),
-        peer: impl FnOnce(socket2::Socket) + Send,
-    ) -> Result<ExitCode, Failure>
-    where
-        P: Into<socket2::Socket> + Send,
-    {
-        let (local, remote): (socket2::Socket, socket2::Socket) = (local.into(), remote.into());
+        (local, remote): (Socket, Socket),
+        peer: impl FnOnce(Socket) + Send,
+    ) -> Result<ExitCode, Failure> {
         remote.set_read_timeout(Some(TIMEOUT)).unwrap();
         let stream = Stream::from_socket(local).unwrap();
         let handle = stream.handle.clone();
@@ -96,18 +93,8 @@ fn prompt() -> SessionOptions {
     SessionOptions { prompt: PromptMode::Always, line_end: b"\n", ..Default::default() }
 }
 
-fn unix() -> (UnixStream, UnixStream) {
-    UnixStream::pair().unwrap()
-}
-
-fn tcp() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let local = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (local, listener.accept().unwrap().0)
-}
-
 /// Sends everything back until the end of the stream.
-fn echo(socket: socket2::Socket) {
+fn echo(socket: Socket) {
     let mut buffer = [0; 4096];
     while let Ok(n @ 1..) = (&socket).read(&mut buffer) {
         (&socket).write_all(&buffer[..n]).unwrap();
@@ -115,7 +102,7 @@ fn echo(socket: socket2::Socket) {
 }
 
 /// Sends `text` and ends the stream; reads until its peer does.
-fn sends(text: &'static str) -> impl FnOnce(socket2::Socket) + Send {
+fn sends(text: &'static str) -> impl FnOnce(Socket) + Send {
     move |socket| {
         (&socket).write_all(text.as_bytes()).unwrap();
         socket.shutdown(Direction::Write).unwrap();
@@ -123,7 +110,7 @@ fn sends(text: &'static str) -> impl FnOnce(socket2::Socket) + Send {
     }
 }
 
-fn resets(socket: socket2::Socket) {
+fn resets(socket: Socket) {
     (&socket).read_exact(&mut [0; 2]).unwrap();
     socket.set_linger(Some(Duration::ZERO)).unwrap();
 }
@@ -138,7 +125,7 @@ const DONE: (Option<Phase>, ExitCode) = (None, ExitCode::Done);
 fn script_sends_prints_replies_and_half_closes() {
     let terminal = Terminal::new();
     let options = SessionOptions { stats: true, ..script(&["one\n", "two"]) };
-    assert_eq!(code(terminal.run(&options, tcp(), echo)), DONE);
+    assert_eq!(code(terminal.run(&options, tcp_pair(), echo)), DONE);
     assert_eq!(terminal.printed(), "one\ntwo\n");
     let events = terminal.events();
     for event in ["\"connected\"", "\"half_closed\"", "\"closed\"", "\"stats\""] {
@@ -151,18 +138,18 @@ fn script_sends_prints_replies_and_half_closes() {
 fn script_expects_patterns_in_their_order() {
     let terminal = Terminal::new();
     let steps = script(&["/220.*ready", "HELO\r\n", "/HE", "/LO"]);
-    let peer = |socket: socket2::Socket| {
+    let peer = |socket: Socket| {
         (&socket).write_all(b"220 ready\r\n").unwrap();
         echo(socket);
     };
-    assert_eq!(code(terminal.run(&steps, unix(), peer)), DONE);
+    assert_eq!(code(terminal.run(&steps, unix_pair(), peer)), DONE);
     assert_eq!(terminal.printed(), "220 ready\r\nHELO\r\n");
 }
 
 #[test]
 fn script_whose_pattern_is_not_matched_exits_1() {
     let terminal = Terminal::new();
-    let failure = terminal.run(&script(&["/yes"]), unix(), sends("no")).unwrap_err();
+    let failure = terminal.run(&script(&["/yes"]), unix_pair(), sends("no")).unwrap_err();
     assert_eq!((failure.phase, failure.code), (Phase::Receive, ExitCode::Negative));
     assert!(failure.cause().contains("expected /yes/, got \"no\" before the peer closed"));
     assert_eq!(terminal.printed(), "no\n");
@@ -173,7 +160,7 @@ fn interrupted_session_exits_130() {
     for options in [script(&["x", "/y"]), prompt()] {
         let terminal = Terminal::new();
         terminal.run.context.shutdown.trigger(ShutdownReason::Interrupt);
-        let result = terminal.run(&options, unix(), echo);
+        let result = terminal.run(&options, unix_pair(), echo);
         assert_eq!(code(result).1, ExitCode::Interrupted);
         assert!(terminal.events().contains("\"ended_by\":\"signal\""));
     }
@@ -182,7 +169,7 @@ fn interrupted_session_exits_130() {
 #[test]
 fn script_that_cannot_send_everything_exits_18() {
     let terminal = Terminal::new();
-    let result = terminal.run(&script(&["one", "two"]), unix(), sends("closing"));
+    let result = terminal.run(&script(&["one", "two"]), unix_pair(), sends("closing"));
     assert_eq!(code(result), (Some(Phase::Send), ExitCode::Partial));
 }
 
@@ -192,14 +179,14 @@ fn script_without_data_for_the_idle_timeout_exits_28() {
     let idle_timeout = Some(Duration::from_millis(30));
     let duplex = DuplexOptions { idle_timeout, ..Default::default() };
     let options = SessionOptions { duplex, ..script(&["/never"]) };
-    let result = terminal.run(&options, unix(), echo);
+    let result = terminal.run(&options, unix_pair(), echo);
     assert_eq!(code(result), (Some(Phase::Receive), ExitCode::Timeout));
 }
 
 #[test]
 fn script_of_a_reset_connection_fails_at_receive() {
     let terminal = Terminal::new();
-    let result = terminal.run(&script(&["hi", "/never"]), tcp(), resets);
+    let result = terminal.run(&script(&["hi", "/never"]), tcp_pair(), resets);
     assert_eq!(code(result).0, Some(Phase::Receive));
     assert!(terminal.events().contains("\"ended_by\":\"reset\""));
 }
@@ -216,11 +203,11 @@ fn message_session_ends_its_side_as_the_options_say() {
         let duplex = DuplexOptions { on_local_eof, linger, ..Default::default() };
         let options = SessionOptions { duplex, ..script(&["ping\n"]) };
         let terminal = Terminal::new();
-        assert_eq!(code(terminal.run(&options, tcp(), echo)), DONE, "{on_local_eof:?}");
+        assert_eq!(code(terminal.run(&options, tcp_pair(), echo)), DONE, "{on_local_eof:?}");
         let expected = if on_local_eof == OnLocalEof::SendOnly { "" } else { "ping\n" };
         assert_eq!(terminal.printed(), expected, "{on_local_eof:?}");
         let options = SessionOptions { duplex, ..prompt() };
-        let result = Terminal::new().typed("last\n").run(&options, tcp(), echo);
+        let result = Terminal::new().typed("last\n").run(&options, tcp_pair(), echo);
         assert_eq!(code(result), DONE, "{on_local_eof:?}");
     }
 }
@@ -237,7 +224,7 @@ fn script_writes_to_a_file_with_dump_rate_and_line_ends() {
         line_end: b"\n",
         ..script(&["line"])
     };
-    assert_eq!(code(terminal.run(&options, unix(), echo)), DONE);
+    assert_eq!(code(terminal.run(&options, unix_pair(), echo)), DONE);
     let read = |name: &str| std::fs::read_to_string(terminal.run.path(name)).unwrap();
     assert_eq!(read("out"), "line\r\n");
     assert_eq!(read("hex").matches("6c 69 6e 65 0d 0a").count(), 2, "{}", read("hex"));
@@ -246,7 +233,7 @@ fn script_writes_to_a_file_with_dump_rate_and_line_ends() {
 #[test]
 fn prompt_sends_lines_of_a_pipe_and_prints_replies() {
     let terminal = Terminal::new().typed("one\r\ntwo\n");
-    assert_eq!(code(terminal.run(&prompt(), tcp(), echo)), DONE);
+    assert_eq!(code(terminal.run(&prompt(), tcp_pair(), echo)), DONE);
     assert_eq!(terminal.printed(), "one\ntwo\n");
 }
 
@@ -255,13 +242,13 @@ fn prompt_without_line_end_stops_at_an_empty_line_unless_it_is_kept() {
     for (keep_empty, expected) in [(false, "a\n"), (true, "a\nb\n")] {
         let terminal = Terminal::new().typed("a\n\nb\n");
         let options = SessionOptions { line_end: b"", keep_empty, ..prompt() };
-        let peer = |socket: socket2::Socket| {
+        let peer = |socket: Socket| {
             let mut letter = [0];
             while let Ok(1) = (&socket).read(&mut letter) {
                 (&socket).write_all(&[letter[0], b'\n']).unwrap();
             }
         };
-        assert_eq!(code(terminal.run(&options, unix(), peer)), DONE);
+        assert_eq!(code(terminal.run(&options, unix_pair(), peer)), DONE);
         assert_eq!(terminal.printed(), expected);
         assert!(terminal.events().contains("sent without a line end"));
     }
@@ -270,7 +257,7 @@ fn prompt_without_line_end_stops_at_an_empty_line_unless_it_is_kept() {
 #[test]
 fn prompt_ends_with_the_peer() {
     let terminal = Terminal::new();
-    assert_eq!(code(terminal.run(&prompt(), unix(), sends("bye"))), DONE);
+    assert_eq!(code(terminal.run(&prompt(), unix_pair(), sends("bye"))), DONE);
     assert_eq!(terminal.printed(), "bye\n");
     assert!(terminal.events().contains("\"ended_by\":\"peer\""));
 }
@@ -279,8 +266,8 @@ fn prompt_ends_with_the_peer() {
 fn closed_stdout_ends_a_prompt_successfully() {
     let mut terminal = Terminal::new();
     terminal.std.stdout = Stdout::of(io::pipe().unwrap().1);
-    let (local, _peer) = unix();
-    let connect = || Ok(Stream::from_socket(local.into()).unwrap());
+    let (local, _peer) = unix_pair();
+    let connect = || Ok(Stream::from_socket(local).unwrap());
     assert_eq!(code(run(&terminal.run.context, &prompt(), terminal.std, connect)), DONE);
 }
 
@@ -288,7 +275,7 @@ fn closed_stdout_ends_a_prompt_successfully() {
 fn pipe_copies_stdin_to_the_peer_and_back() {
     let terminal = Terminal::new().typed("through the pipe");
     let options = SessionOptions { stats: true, ..Default::default() };
-    assert_eq!(code(terminal.run(&options, tcp(), echo)), DONE);
+    assert_eq!(code(terminal.run(&options, tcp_pair(), echo)), DONE);
     assert_eq!(terminal.printed(), "through the pipe");
     assert!(terminal.events().contains("\"bytes_out\":16"), "{}", terminal.events());
 }
@@ -306,13 +293,13 @@ fn pipe_sends_part_of_a_file_or_of_stdin() {
         rate: Some(1 << 20),
         ..Default::default()
     };
-    assert_eq!(code(terminal.run(&options, unix(), echo)), DONE);
+    assert_eq!(code(terminal.run(&options, unix_pair(), echo)), DONE);
     assert_eq!(std::fs::read(output).unwrap(), b"234");
 
     let mut terminal = Terminal::new();
     terminal.std.stdin = leak(File::open(terminal.file("stdin", b"0123456789")).unwrap());
     let options = SessionOptions { offset: Some(1), count: Some(4), ..Default::default() };
-    assert_eq!(code(terminal.run(&options, unix(), echo)), DONE);
+    assert_eq!(code(terminal.run(&options, unix_pair(), echo)), DONE);
     assert_eq!(terminal.printed(), "1234");
 }
 
@@ -321,7 +308,7 @@ fn pipe_that_only_sends_discards_what_it_receives() {
     let terminal = Terminal::new().typed("one way");
     let duplex = DuplexOptions { on_local_eof: OnLocalEof::SendOnly, ..Default::default() };
     let options = SessionOptions { duplex, ..Default::default() };
-    assert_eq!(code(terminal.run(&options, unix(), echo)), DONE);
+    assert_eq!(code(terminal.run(&options, unix_pair(), echo)), DONE);
     assert_eq!(terminal.printed(), "");
 }
 
@@ -330,7 +317,7 @@ fn pipe_of_a_reset_connection_fails_and_its_output_stays_empty() {
     let terminal = Terminal::new().typed("hi");
     let output = terminal.run.path("out");
     let options = SessionOptions { output: Some(output.clone()), ..Default::default() };
-    let failure = terminal.run(&options, tcp(), resets).unwrap_err();
+    let failure = terminal.run(&options, tcp_pair(), resets).unwrap_err();
     assert_eq!((failure.phase, failure.conn), (Phase::Receive, Some(CONN)));
     assert_eq!(std::fs::read(output).unwrap(), b"");
 }
@@ -428,7 +415,7 @@ mod on_a_terminal {
         let stdout = Stdout::of(fd.try_clone_to_owned().unwrap());
         terminal.std = StdStreams { stdout, stderr: fd, ..terminal.std };
         let peer = sends("\x1b[2Jbell\x07\n\x1b[1mbold\x1b");
-        assert_eq!(code(terminal.run(&prompt(), unix(), peer)), DONE);
+        assert_eq!(code(terminal.run(&prompt(), unix_pair(), peer)), DONE);
         let shown = shows(&user, "bold");
         assert!(shown.contains("\\x1b[2Jbell\\x07"), "{shown:?}");
     }
@@ -484,7 +471,7 @@ mod on_a_terminal {
         let mut terminal = Terminal::new();
         terminal.std = StdStreams { stdin: fd, stderr: fd, ..terminal.std };
         (&user).write_all(b"one\rtwo\r").unwrap();
-        let peer = |socket: socket2::Socket| {
+        let peer = |socket: Socket| {
             let mut line = [0; 4];
             for expected in [b"one\n", b"two\n"] {
                 (&socket).read_exact(&mut line).unwrap();
@@ -492,7 +479,7 @@ mod on_a_terminal {
                 (&socket).write_all(&line).unwrap();
             }
         };
-        assert_eq!(code(terminal.run(&prompt(), unix(), peer)), DONE);
+        assert_eq!(code(terminal.run(&prompt(), unix_pair(), peer)), DONE);
         assert_eq!(terminal.printed(), "one\ntwo\n");
     }
 }

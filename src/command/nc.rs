@@ -141,14 +141,7 @@ fn log_result(result: &CheckResult<'_>, report: &Report) {
     match (verdict.status, socket_address) {
         (CheckStatus::Open | CheckStatus::NoAnswer, _) => {
             let (local, peer) = (String::new(), address.unwrap_or_default());
-            let ends = Endpoints {
-                conn: 1,
-                local,
-                peer,
-                credentials: None,
-                peer_name: None,
-                resources: None,
-            };
+            let ends = Endpoints { conn: 1, local, peer, ..Endpoints::default() };
             report.emit(&Event::Connected(ends));
         }
         // An ICMP error, of which nc.openbsd prints nothing.

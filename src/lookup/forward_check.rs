@@ -61,8 +61,11 @@ fn check_name(query: &Query<'_>, name: &str, address: SocketAddr) -> ForwardChec
     }
     match forward(query, name, address) {
         Ok(found) => {
-            let is_same = found.iter().any(|listed| same_address(listed, &address));
-            let outcome = if is_same { CheckOutcome::Confirmed } else { CheckOutcome::Elsewhere };
+            let outcome = if lists(&found, &address) {
+                CheckOutcome::Confirmed
+            } else {
+                CheckOutcome::Elsewhere
+            };
             ForwardCheck { check: check(outcome, &found, None), failure: None }
         }
         Err(NoAnswer { failure, .. }) => {
@@ -72,6 +75,10 @@ fn check_name(query: &Query<'_>, name: &str, address: SocketAddr) -> ForwardChec
             ForwardCheck { check, failure }
         }
     }
+}
+
+fn lists(found: &[SocketAddr], address: &SocketAddr) -> bool {
+    found.iter().any(|listed| same_address(listed, address))
 }
 
 fn outcome_of(failure: &Failure) -> CheckOutcome {
@@ -88,7 +95,14 @@ fn outcome_of(failure: &Failure) -> CheckOutcome {
 fn forward(query: &Query<'_>, name: &str, address: SocketAddr) -> LookupResult<SocketAddr> {
     let query_dns = |family| query.addresses_of_target(name, family);
     if query.options.source == LookupSource::Dns {
-        return query_dns(family_for(query.options.family, address));
+        return match query_dns(family_for(query.options.family, address)) {
+            Err(failed) if !failed.is_definitive() => {
+                // A server that fails for the other family only may still confirm the address.
+                let found = query_dns(family_of(address)).ok();
+                found.filter(|found| lists(found, &address)).ok_or(failed)
+            }
+            result => result,
+        };
     }
     match resolver::addresses(name, 0, Family::Any, query.deadline) {
         Err(failure) if hosts_file::uses_name_servers() => {
@@ -100,10 +114,13 @@ fn forward(query: &Query<'_>, name: &str, address: SocketAddr) -> LookupResult<S
 
 /// Returns the family to look up: with `-4` or `-6`, that of the address.
 fn family_for(wanted: Family, address: SocketAddr) -> Family {
-    match (wanted, address.ip().to_canonical()) {
-        (Family::Any, _) => Family::Any,
-        (_, IpAddr::V4(_)) => Family::V4,
-        (_, IpAddr::V6(_)) => Family::V6,
+    if wanted == Family::Any { Family::Any } else { family_of(address) }
+}
+
+fn family_of(address: SocketAddr) -> Family {
+    match address.ip().to_canonical() {
+        IpAddr::V4(_) => Family::V4,
+        IpAddr::V6(_) => Family::V6,
     }
 }
 

@@ -13,6 +13,8 @@ pub enum ConnectEvent {
     Resolving(String),
     /// The addresses of a name, in order of preference.
     Resolved(String, Vec<SocketAddr>),
+    /// The lookup of a name failed, and why.
+    Unresolved(String, String),
     /// The host is an address, which needs no lookup.
     Numeric,
     /// The port number of a service.
@@ -70,6 +72,9 @@ impl fmt::Display for ConnectEvent {
             ConnectEvent::Resolved(host, found) => {
                 write!(f, "Looking up {host}... done:")?;
                 found.iter().try_for_each(|address| write!(f, " {}", address.ip()))
+            }
+            ConnectEvent::Unresolved(host, cause) => {
+                write!(f, "Looking up {host}... failed: {cause}")
             }
             ConnectEvent::Numeric => Ok(()),
             ConnectEvent::FoundPort(port) => write!(f, "Looking up port number... done: {port}"),

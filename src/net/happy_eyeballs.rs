@@ -112,7 +112,7 @@ impl Race<'_> {
             {
                 Err(self.timed_out())
             }
-            WaitOutcome::Shutdown(reason) => Err(self.attempt.cancelled(reason)),
+            WaitOutcome::Shutdown(reason) => Err(self.cancelled(reason)),
             WaitOutcome::TimedOut => Ok(None),
             WaitOutcome::Ready(_) => match self.take_connected() {
                 None if is_over() => Err(self.timed_out()),
@@ -139,6 +139,15 @@ impl Race<'_> {
         });
         self.running.extend(candidates);
         connected
+    }
+
+    /// The run ends. A connection that has been established meanwhile is reset: its peer would take an
+    /// orderly end for an empty transfer.
+    fn cancelled(&self, reason: ShutdownReason) -> Failure {
+        for Candidate { socket, .. } in &self.running {
+            let _ = socket.set_linger(Some(Duration::ZERO));
+        }
+        self.attempt.cancelled(reason)
     }
 
     /// The deadline has passed for all that still connect.
@@ -200,6 +209,10 @@ fn interleave(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::endpoint::Endpoint;
+    use crate::net::socket::SocketOptions;
+    use crate::shutdown::Shutdown;
+    use std::net::TcpListener;
 
     #[test]
     fn families_alternate_in_their_order() {
@@ -207,5 +220,20 @@ mod tests {
         let given = ["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1", "127.0.0.2:1"].map(address);
         let wanted = ["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1", "[::3]:1"].map(address);
         assert_eq!(interleave(given.to_vec()), wanted);
+    }
+
+    #[test]
+    fn shutdown_resets_what_is_established() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint { host: "test".into(), port: "1".into() };
+        let shutdown = Shutdown::new(None).unwrap();
+        shutdown.trigger(ShutdownReason::Terminate);
+        let attempt = Attempt::new(&endpoint, None, &shutdown, &|_| ());
+        let address = listener.local_addr().unwrap();
+        let open = |address: &SocketAddr| SocketOptions::default().tcp_socket(address);
+        assert!(connect(vec![address], &attempt, &open).is_err());
+        let (mut accepted, _) = listener.accept().unwrap();
+        let end = std::io::Read::read(&mut accepted, &mut [0]);
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
 }

@@ -34,9 +34,12 @@ impl NameLookup<'_> {
         if is_name {
             (self.emit)(ConnectEvent::Resolving(host.to_string()));
         }
-        let found = resolver::addresses(host, port, self.family, self.deadline)?;
-        let resolved = || ConnectEvent::Resolved(host.to_string(), found.clone());
-        (self.emit)(if is_name { resolved() } else { ConnectEvent::Numeric });
-        Ok(found)
+        let found = resolver::addresses(host, port, self.family, self.deadline);
+        (self.emit)(match &found {
+            _ if !is_name => ConnectEvent::Numeric,
+            Ok(found) => ConnectEvent::Resolved(host.to_string(), found.clone()),
+            Err(failure) => ConnectEvent::Unresolved(host.to_string(), failure.cause()),
+        });
+        found
     }
 }

@@ -16,11 +16,13 @@ use crate::shutdown::{Shutdown, ShutdownReason};
 static CLEANUP: OnceLock<fn()> = OnceLock::new();
 /// A thread is in [`defer_sudden_end`].
 static IS_DEFERRED: AtomicBool = AtomicBool::new(false);
+/// Free descriptors in a row after which no open one is expected: the kernel assigns the lowest.
+const MAX_GAP: u32 = 1024;
 /// The signal that is to end the process, or 0.
 static ENDING: AtomicI32 = AtomicI32::new(0);
 
-/// Lets SIGINT and SIGTERM trigger `shutdown`; a second signal ends the process immediately with
-/// 130 or 143. A signal that was ignored when the process started stays ignored, as `nohup` and a
+/// Lets SIGINT and SIGTERM trigger `shutdown`; a second signal resets all connections and ends the
+/// process immediately with 130 or 143. A signal that was ignored when the process started stays ignored, as `nohup` and a
 /// shell's `trap ''` expect.
 ///
 /// Fails when a handler cannot be installed.
@@ -39,9 +41,25 @@ pub fn trigger_on_signals(shutdown: &Shutdown) -> io::Result<()> {
             }
             shutdown.trigger(reason);
         };
-        // SAFETY: the action uses atomics, write(2), _exit(2) and what `before_sudden_end` was
-        // promised to be async-signal-safe; signal-hook preserves errno.
+        // SAFETY: the action uses atomics, write(2), _exit(2), the calls of `reset_connections` and
+        // what `before_sudden_end` was promised to be async-signal-safe; signal-hook preserves errno.
         unsafe { low_level::register(signal, action) }?;
+    }
+    Ok(())
+}
+
+/// Lets SIGHUP and SIGQUIT, which end the process by default, reset all connections before, as a second
+/// SIGTERM does. Only the first call has an effect.
+///
+/// Fails when a handler cannot be installed.
+pub fn reset_on_hangup() -> io::Result<()> {
+    static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
+    if IS_INSTALLED.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
+    for signal in [SIGHUP, SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal)) {
+        // SAFETY: as in `trigger_on_signals`; emulate_default_handler is async-signal-safe.
+        unsafe { low_level::register(signal, move || end_by(signal)) }?;
     }
     Ok(())
 }
@@ -54,14 +72,8 @@ pub fn trigger_on_signals(shutdown: &Shutdown) -> io::Result<()> {
 ///
 /// Fails when a handler cannot be installed.
 pub unsafe fn before_sudden_end(cleanup: fn()) -> io::Result<()> {
-    if CLEANUP.set(cleanup).is_err() {
-        return Ok(());
-    }
-    for signal in [SIGHUP, SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal)) {
-        // SAFETY: as in `trigger_on_signals`; emulate_default_handler is async-signal-safe.
-        unsafe { low_level::register(signal, move || end_by(signal)) }?;
-    }
-    Ok(())
+    let _ = CLEANUP.set(cleanup);
+    reset_on_hangup()
 }
 
 /// Runs `start`, and lets a signal that ends the process wait for it: what `start` begins is then
@@ -93,9 +105,34 @@ fn end_now(signal: i32) {
     if let Some(cleanup) = CLEANUP.get() {
         cleanup();
     }
+    reset_connections();
     match signal {
         SIGINT | SIGTERM => low_level::exit(128 + signal),
         signal => drop(low_level::emulate_default_handler(signal)),
+    }
+}
+
+/// Lets the end of the process reset its TCP connections (tcp(7), `SO_LINGER`): after an orderly close
+/// a transfer that was interrupted would look complete. Standard streams belong to other processes
+/// too, and the option of a listener to all its connections.
+fn reset_connections() {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let mut gap = 0;
+    for fd in libc::STDERR_FILENO + 1.. {
+        // SAFETY: fcntl(2), getpeername(2) and setsockopt(2) are async-signal-safe, fail for
+        // descriptors that are none of theirs, and get pointers to local values with their sizes.
+        unsafe {
+            gap = if libc::fcntl(fd, libc::F_GETFD) < 0 { gap + 1 } else { 0 };
+            let mut peer = MaybeUninit::<libc::sockaddr_storage>::uninit();
+            let mut length = size_of_val(&peer) as libc::socklen_t;
+            if gap == 0 && libc::getpeername(fd, peer.as_mut_ptr().cast(), &mut length) == 0 {
+                let (value, size) = (ptr::from_ref(&linger).cast(), size_of_val(&linger));
+                libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, value, size as u32);
+            }
+        }
+        if gap > MAX_GAP {
+            return;
+        }
     }
 }
 

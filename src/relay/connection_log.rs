@@ -2,8 +2,9 @@
 
 use super::direction::Direction;
 use super::record::RecordedConnection;
-use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::event::{Event, FaultEvent, Side};
+use crate::transfer::tap::Taps;
 
 /// The log of one connection, shared by its directions.
 pub struct ConnectionLog {
@@ -13,8 +14,8 @@ pub struct ConnectionLog {
     pub client: String,
     /// Address of the target.
     pub target: String,
-    /// Where events are emitted.
-    pub report: Report,
+    /// Where events are emitted, and the end of the run.
+    pub context: Context,
     /// The connection in the capture file (`--record`).
     pub recorded: Option<RecordedConnection>,
 }
@@ -23,10 +24,17 @@ impl ConnectionLog {
     /// Emits that the source of `direction` has ended its stream.
     pub fn half_closed(&self, direction: Direction) {
         let (by, peer) = match direction {
-            Direction::ToTarget => (Side::Client, &self.client),
-            Direction::ToClient => (Side::Target, &self.target),
+            Direction::ToTarget => (Side::Client, self.client.clone()),
+            Direction::ToClient => {
+                (Side::Target, format!("{} (client {})", self.target, self.client))
+            }
         };
-        self.report.emit(&Event::HalfClosed { conn: self.conn, by, peer: Some(peer.clone()) });
+        self.context.report.emit(&Event::HalfClosed { conn: self.conn, by, peer: Some(peer) });
+    }
+
+    /// What records the bytes: sent ones go to the target.
+    pub fn taps(&self) -> Taps {
+        self.recorded.clone().map(Taps::new).unwrap_or_default()
     }
 
     /// Records that an end of stream is passed on, the source's or that of a fault.
@@ -45,6 +53,6 @@ impl ConnectionLog {
 
     /// Emits a fault.
     pub fn fault(&self, event: FaultEvent) {
-        self.report.emit(&Event::Fault(event));
+        self.context.report.emit(&Event::Fault(event));
     }
 }

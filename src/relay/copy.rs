@@ -1,7 +1,10 @@
 //! Moves the bytes of one direction: by a small buffer while they are few, by splice(2) where both
 //! sockets carry the user's bytes and more arrive.
 
-use super::halves::{RelayReader, RelayWriter};
+use std::io::Read;
+
+use super::reader::RelayReader;
+use super::writer::RelayWriter;
 use crate::net::stream::{Reader, Writer};
 use crate::transfer::buffer::Buffer;
 use crate::transfer::{Meter, TransferError, TransferOptions, pump, write_counted};
@@ -24,7 +27,7 @@ pub fn run(
             from.wait_for_bytes().map_err(TransferError::Read)?;
         }
         let buffer = kept.get_or_insert_with(Buffer::small);
-        let n = read(from, buffer.spare())?;
+        let n = from.read(buffer.spare()).map_err(TransferError::Read)?;
         if n == 0 {
             return Ok(());
         }
@@ -33,41 +36,30 @@ pub fn run(
             continue;
         }
         if can_splice {
-            can_splice = splice_all(from, to, &options.meter)? == SpliceEnd::AtMark;
+            can_splice = splice_all(from, to, &options.meter)?;
         } else {
             buffer.grow_if_full(n);
         }
     }
 }
 
-fn read(from: &mut RelayReader, buffer: &mut [u8]) -> Result<usize, TransferError> {
-    std::io::Read::read(from, buffer).map_err(TransferError::Read)
-}
-
-/// How a splice ended before the transfer has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SpliceEnd {
-    /// At the end of the stream or at a TCP urgent mark (tcp(7)): the next read finds out.
-    AtMark,
-    /// The kernel does not do this, or grants no pipe.
-    Unsupported,
-}
-
+/// Moves what arrives until the end of the stream or a TCP urgent mark (tcp(7)), of which the next read
+/// finds out; returns `false` if the kernel does not do this, or grants no pipe.
 #[cfg(target_os = "linux")]
 fn splice_all(
     from: &mut RelayReader,
     to: &mut RelayWriter,
     meter: &Meter,
-) -> Result<SpliceEnd, TransferError> {
+) -> Result<bool, TransferError> {
     use crate::transfer::splice::{SocketSplice, SpliceOutcome};
 
-    let Some(mut splice) = SocketSplice::new() else { return Ok(SpliceEnd::Unsupported) };
+    let Some(mut splice) = SocketSplice::new() else { return Ok(false) };
     loop {
-        let Some(socket) = from.socket() else { return Ok(SpliceEnd::Unsupported) };
+        let Some(socket) = from.socket() else { return Ok(false) };
         match splice.fill(socket).map_err(TransferError::Read)? {
             SpliceOutcome::Moved(_) => {}
             SpliceOutcome::WouldBlock => from.wait().map_err(TransferError::Read)?,
-            SpliceOutcome::Unsupported => return Ok(SpliceEnd::AtMark),
+            SpliceOutcome::Unsupported => return Ok(true),
         }
         while !splice.is_empty() {
             let n = to.write_with(|socket| splice.drain(socket)).map_err(TransferError::Write)?;
@@ -77,10 +69,6 @@ fn splice_all(
 }
 
 #[cfg(not(target_os = "linux"))]
-fn splice_all(
-    _: &mut RelayReader,
-    _: &mut RelayWriter,
-    _: &Meter,
-) -> Result<SpliceEnd, TransferError> {
-    Ok(SpliceEnd::Unsupported)
+fn splice_all(_: &mut RelayReader, _: &mut RelayWriter, _: &Meter) -> Result<bool, TransferError> {
+    Ok(false)
 }

@@ -8,24 +8,21 @@ use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
 use super::fault::FaultPlan;
-use super::flow::{Flow, FlowOptions};
-use super::flow_queue::FlowQueue;
-use super::flow_table::{FlowRemoval, FlowTable};
+use super::flow_options::FlowOptions;
+use super::flow_starter::FlowStarter;
+use super::flow_table::FlowTable;
 use super::record::Recorder;
-use crate::datagram::{DatagramGroup, DatagramSocket, RecvBatch, RecvBuffer, RecvMeta};
+use crate::datagram::{DatagramGroup, DatagramSocket, RecvBatch, RecvBuffer};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
 use crate::net::dial::Dialer;
 use crate::process::systemd;
 use crate::report::context::Context;
 use crate::report::event::Event;
+use crate::server::access::AccessRules;
 use crate::server::limits::ServerLimits;
-use crate::server::per_ip_limit::{PerIpLimit, PerIpPermit};
-use crate::server::thread_pool::ThreadPool;
 use crate::shutdown::{ShutdownReason, WaitOutcome, drain};
 
-/// Stack of a flow's thread, in bytes.
-const STACK: usize = 64 << 10;
 /// How long flows have to report their end after a signal.
 const END_TIMEOUT: Duration = Duration::from_millis(300);
 /// The pause after a failed receive.
@@ -72,14 +69,10 @@ struct DatagramRelay<'a> {
     context: &'a Context,
     socket: DatagramSocket,
     local: Address,
-    limits: ServerLimits,
-    per_ip: Option<PerIpLimit>,
-    flow_options: Arc<FlowOptions>,
+    rules: AccessRules,
+    accept_timeout: Option<Duration>,
     table: Arc<FlowTable>,
-    pool: ThreadPool,
-    /// The number of the last flow.
-    conn: u64,
-    is_full: bool,
+    starter: FlowStarter,
 }
 
 impl<'a> DatagramRelay<'a> {
@@ -101,18 +94,10 @@ impl<'a> DatagramRelay<'a> {
             replies: socket.sender().clone(),
             local: local.clone(),
         };
-        Ok(DatagramRelay {
-            context,
-            socket,
-            local,
-            per_ip: limits.max_conns_per_ip.map(PerIpLimit::new),
-            limits,
-            flow_options: Arc::new(flow_options),
-            table: Arc::new(FlowTable::new().map_err(failed)?),
-            pool: ThreadPool::new(STACK),
-            conn: 0,
-            is_full: false,
-        })
+        let table = Arc::new(FlowTable::new().map_err(failed)?);
+        let (rules, accept_timeout) = (limits.rules.clone(), limits.accept_timeout);
+        let starter = FlowStarter::new(limits, flow_options, &table);
+        Ok(DatagramRelay { context, socket, local, rules, accept_timeout, table, starter })
     }
 
     /// Relays until the last flow of the run has ended, or a shutdown, whose reason is returned.
@@ -120,10 +105,10 @@ impl<'a> DatagramRelay<'a> {
         let mut batch = self.socket.new_batch();
         let mut last_received = Instant::now();
         loop {
-            if self.is_exhausted() && self.table.is_empty() {
+            if self.starter.is_exhausted() && self.table.is_empty() {
                 return Ok(None);
             }
-            let timeout = self.limits.accept_timeout;
+            let timeout = self.accept_timeout;
             let deadline = timeout.and_then(|timeout| last_received.checked_add(timeout));
             match self.wait(deadline) {
                 Ok(WaitOutcome::Shutdown(reason)) => return Ok(Some(reason)),
@@ -138,11 +123,6 @@ impl<'a> DatagramRelay<'a> {
                 Err(_) => drop(self.context.shutdown.sleep(PAUSE)),
             }
         }
-    }
-
-    /// Whether no further flow begins in this run.
-    fn is_exhausted(&self) -> bool {
-        self.limits.max_accepts.is_some_and(|max| self.conn >= u64::from(max))
     }
 
     /// Waits for a datagram, or for the end of a flow.
@@ -172,7 +152,7 @@ impl<'a> DatagramRelay<'a> {
 
     fn dispatch(&mut self, group: &DatagramGroup<'_>) {
         let peer = group.meta.peer_address();
-        if !peer.ip().is_some_and(|ip| self.limits.rules.allows(ip)) {
+        if !peer.ip().is_some_and(|ip| self.rules.allows(ip)) {
             let report = &self.context.report;
             return report.step(|| format!("rejected {peer}: denied by rule"));
         }
@@ -180,7 +160,7 @@ impl<'a> DatagramRelay<'a> {
         let mut flows = table.lock();
         let queue = match flows.get(&peer) {
             Some(queue) => Some(queue.clone()),
-            None => self.start_flow(&peer, group.meta, flows.len()),
+            None => self.starter.start(&peer, group.meta, flows.len()),
         };
         let Some(queue) = queue else { return };
         group.datagrams().for_each(|datagram| {
@@ -190,60 +170,5 @@ impl<'a> DatagramRelay<'a> {
             queue.push(datagram);
         });
         flows.insert(peer, queue);
-    }
-
-    /// Starts a flow if the limits allow it, while `open` others are open.
-    fn start_flow(
-        &mut self,
-        peer: &Address,
-        meta: &RecvMeta,
-        open: usize,
-    ) -> Option<Arc<FlowQueue>> {
-        if self.is_exhausted() {
-            return None;
-        }
-        let permit = match self.permit(peer, open) {
-            Ok(permit) => permit,
-            Err(why) => {
-                if !std::mem::replace(&mut self.is_full, true) {
-                    self.context.report.warn(None, format!("rejected {peer}: {why}"));
-                }
-                return None;
-            }
-        };
-        self.is_full = false;
-        self.spawn(peer, meta, permit).unwrap_or_else(|e| {
-            let failure = Failure::local_resource(peer, e);
-            self.context.report.failure(None, &failure);
-            None
-        })
-    }
-
-    fn permit(&self, peer: &Address, open: usize) -> Result<Option<PerIpPermit>, String> {
-        if open >= self.limits.max_conns as usize {
-            return Err(format!("there are {open} flows already (--max-conns)"));
-        }
-        let limit = self.per_ip.as_ref().zip(peer.ip());
-        limit.map(|(limit, ip)| limit.acquire(ip)).transpose()
-    }
-
-    /// Fails when no pipe or thread can be created.
-    fn spawn(
-        &mut self,
-        peer: &Address,
-        meta: &RecvMeta,
-        permit: Option<PerIpPermit>,
-    ) -> io::Result<Option<Arc<FlowQueue>>> {
-        let queue = Arc::new(FlowQueue::new()?);
-        self.conn += 1;
-        let (client, options) = (meta.clone(), self.flow_options.clone());
-        let flow = Flow { conn: self.conn, client, queue: queue.clone(), options };
-        let (table, peer) = (self.table.clone(), peer.clone());
-        self.pool.run(move || {
-            let _permit = permit;
-            let _removal = FlowRemoval { table: &table, peer: &peer, queue: &flow.queue };
-            flow.run(|| table.remove_idle(&peer, &flow.queue));
-        })?;
-        Ok(Some(queue))
     }
 }

@@ -9,12 +9,14 @@ use rustix::event::{PollFd, PollFlags};
 use super::connection_log::ConnectionLog;
 use super::direction::Direction;
 use super::fault::DirectionEnd;
-use super::halves::RelayWriter;
 use super::peer_socket::Hangup;
-use super::state::{Interruption, RESET_GRACE, SessionState, StopReason};
+use super::progress::Interruption;
+use super::state::{RESET_GRACE, SessionState};
+use super::stop_reason::StopReason;
+use super::writer::RelayWriter;
 use crate::error::{Failure, Phase};
 use crate::net::stream::{EndedBy, Writer};
-use crate::shutdown::{Shutdown, ShutdownReason, poll_until};
+use crate::shutdown::{ShutdownReason, poll_until};
 use crate::transfer::{TransferError, TransferOptions};
 
 /// How long a peer may read what came before a fault, or may send after it, before it is reset.
@@ -32,8 +34,6 @@ pub struct RelayDestination {
     pub transfer: TransferOptions,
     /// What both directions share.
     pub state: Arc<SessionState>,
-    /// The end of the run.
-    pub shutdown: Shutdown,
     /// Where endings are logged.
     pub log: Arc<ConnectionLog>,
 }
@@ -151,7 +151,7 @@ impl RelayDestination {
         let source = &state.source(self.direction).address;
         // Only a shutdown of the run closes the client before this session does.
         if state.client.handle.closed_locally() {
-            let reason = self.shutdown.reason().unwrap_or(ShutdownReason::Terminate);
+            let reason = self.log.context.shutdown.reason().unwrap_or(ShutdownReason::Terminate);
             return Failure::shutdown(Phase::Receive, &state.client.address, reason);
         }
         let received = state.meter(self.direction).total();

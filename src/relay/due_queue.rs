@@ -3,45 +3,46 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::fault::{DatagramFaults, DueDatagram};
+use super::fault::{FaultChain, Piece, PieceKind};
 use crate::report::Report;
-use crate::report::event::{Event, FaultEvent};
+use crate::report::event::Event;
 
 /// Datagrams that wait for their time; further ones are dropped, as by a full queue of a device.
 const MAX_WAITING: usize = 4096;
 
 /// Datagrams in the order in which they are sent, each at its time.
 pub struct DueQueue {
-    faults: Option<DatagramFaults>,
+    faults: FaultChain,
     report: Report,
-    waiting: VecDeque<DueDatagram>,
+    waiting: VecDeque<Piece>,
 }
 
 impl DueQueue {
     /// A queue with these faults, which are emitted to `report`.
-    pub fn new(faults: Option<DatagramFaults>, report: &Report) -> DueQueue {
+    pub fn new(faults: FaultChain, report: &Report) -> DueQueue {
         DueQueue { faults, report: report.clone(), waiting: VecDeque::new() }
     }
 
     /// Adds what the faults make of `datagram`, which has just been received.
     pub fn add(&mut self, datagram: &[u8]) {
-        let now = Instant::now();
-        let on_fault = |event: FaultEvent| self.report.emit(&Event::Fault(event));
-        match &mut self.faults {
-            Some(faults) => self.waiting.extend(faults.feed(datagram, now, &on_fault)),
-            None => self.waiting.push_back(DueDatagram { bytes: datagram.to_vec(), at: now }),
-        }
-        self.waiting.truncate(MAX_WAITING);
+        self.pass(Piece::new(PieceKind::Datagram, datagram, Instant::now()));
     }
 
     /// Makes due what the faults hold back and what waits for its time.
     pub fn flush(&mut self) {
         let now = Instant::now();
-        let on_fault = |event: FaultEvent| self.report.emit(&Event::Fault(event));
-        if let Some(faults) = &mut self.faults {
-            self.waiting.extend(faults.flush(now, &on_fault));
+        self.pass(Piece::eof(now));
+        self.waiting.iter_mut().for_each(|datagram| datagram.due = now);
+    }
+
+    fn pass(&mut self, piece: Piece) {
+        for mut piece in self.faults.pass(piece) {
+            let events = std::mem::take(&mut piece.events);
+            events.into_iter().for_each(|event| self.report.emit(&Event::Fault(event)));
+            if piece.kind == PieceKind::Datagram && self.waiting.len() < MAX_WAITING {
+                self.waiting.push_back(piece);
+            }
         }
-        self.waiting.iter_mut().for_each(|datagram| datagram.at = now);
     }
 
     /// The next datagram, if its time has come.
@@ -52,6 +53,6 @@ impl DueQueue {
 
     /// When the next datagram is to be sent.
     pub fn next_due(&self) -> Option<Instant> {
-        self.waiting.front().map(|datagram| datagram.at)
+        self.waiting.front().map(|datagram| datagram.due)
     }
 }

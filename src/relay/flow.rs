@@ -4,47 +4,25 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
-use socket2::{SockAddr, Socket};
+use socket2::Socket;
 
 use super::direction::Direction;
 use super::due_queue::DueQueue;
-use super::fault::FaultPlan;
+use super::flow_options::FlowOptions;
 use super::flow_queue::FlowQueue;
-use super::record::{RecordedFlow, Recorder};
-use crate::datagram::{DatagramSender, MAX_UDP_PAYLOAD, RecvMeta, Transmit};
+use super::record::RecordedFlow;
+use crate::datagram::{MAX_UDP_PAYLOAD, RecvMeta, Transmit};
 use crate::error::{Failure, Phase};
 use crate::net::address::Address;
-use crate::net::dial::Dialer;
 use crate::net::stream::EndedBy;
-use crate::report::context::Context;
-use crate::report::event::{Closed, Endpoints, Event, Level, Relayed, Role};
-use crate::resolver;
-use crate::resolver::Deadline;
+use crate::report::event::Relayed;
 use crate::shutdown::{WaitOutcome, earliest};
 
 /// Replies that are relayed before the client's next datagrams are.
 const MAX_REPLIES: usize = 64;
-
-/// What all flows of a run share.
-pub struct FlowOptions {
-    /// The target, and how to reach it.
-    pub dialer: Dialer,
-    /// A flow without a datagram in either direction for this long ends.
-    pub idle_timeout: Option<Duration>,
-    /// Events, and the end of the run.
-    pub context: Context,
-    /// What is put on the datagrams on purpose.
-    pub faults: FaultPlan,
-    /// Where the datagrams are recorded.
-    pub recorder: Option<Recorder>,
-    /// Sends to clients.
-    pub replies: Arc<DatagramSender>,
-    /// The address on which clients reach the relay.
-    pub local: Address,
-}
 
 /// A flow, on a thread of its own.
 pub struct Flow {
@@ -59,106 +37,45 @@ pub struct Flow {
 }
 
 /// A flow whose socket is connected to the target.
-struct ConnectedFlow<'a> {
+pub struct ConnectedFlow<'a> {
     flow: &'a Flow,
     target: Socket,
     address: Address,
     recorded: Option<RecordedFlow>,
     to_target: DueQueue,
     to_client: DueQueue,
-    relayed: Relayed,
+    /// The bytes that were sent on so far.
+    pub relayed: Relayed,
     moved_at: Instant,
     buffer: Vec<u8>,
     has_failed: bool,
 }
 
-impl Flow {
-    /// Relays until the flow is idle for too long or the run ends; `can_end` is asked before it ends
-    /// for the first reason.
-    pub fn run(&self, can_end: impl Fn() -> bool) {
-        let (began, peer) = (Instant::now(), self.client.peer_address());
-        let report = &self.options.context.report;
-        let (conn, local) = (self.conn, self.options.local.to_string());
-        let peer = peer.to_string();
-        report.emit(&Event::Accepted(endpoints(conn, local.clone(), peer.clone())));
-        let (ended_by, relayed) = match self.connect() {
-            Ok(mut connected) => (connected.run(can_end), connected.relayed),
-            Err(failure) => {
-                report.failure(Some(conn), &failure);
-                (EndedBy::Local, Relayed { bytes_to_target: 0, bytes_to_client: 0 })
-            }
+impl ConnectedFlow<'_> {
+    /// A flow with the socket `target`, which is connected to `address`.
+    pub fn new(flow: &Flow, target: Socket, address: Address) -> ConnectedFlow<'_> {
+        let FlowOptions { faults, recorder, context, .. } = &*flow.options;
+        let queue = |direction| {
+            DueQueue::new(faults.datagram_faults(flow.conn, direction), &context.report)
         };
-        report.emit(&Event::Closed(Closed {
-            conn,
-            bytes_in: relayed.bytes_to_target,
-            bytes_out: relayed.bytes_to_client,
-            seconds: began.elapsed().as_secs_f64(),
-            local,
-            peer,
-            ended_by,
-            relayed: Some(relayed),
-            exit_status: None,
-            saved: None,
-            role: Role::Server,
-        }));
-    }
-
-    fn connect(&self) -> Result<ConnectedFlow<'_>, Failure> {
-        let Context { report, shutdown } = &self.options.context;
-        let log = |event| report.on_connect_event(event);
-        let dialer = &self.options.dialer;
-        let (target, address) = dialer.retry.call(shutdown, &log, || self.open_socket())?;
-        if report.is_enabled(Level::Detail) {
-            let local = target.local_addr().map(|local| Address::from(&local).to_string());
-            let local = local.unwrap_or_default();
-            report.emit(&Event::Connected(endpoints(self.conn, local, address.to_string())));
-        }
-        let faults = &self.options.faults;
-        let queue = |direction| DueQueue::new(faults.datagram_faults(self.conn, direction), report);
-        let (recorder, client) = (self.options.recorder.as_ref(), self.client.peer_address());
-        Ok(ConnectedFlow {
-            flow: self,
+        let client = flow.client.peer_address();
+        ConnectedFlow {
+            flow,
             target,
-            recorded: recorder.map(|recorder| recorder.flow(self.conn, &client, &address)),
+            recorded: recorder.as_ref().map(|to| to.flow(flow.conn, &client, &address)),
             address,
             to_target: queue(Direction::ToTarget),
             to_client: queue(Direction::ToClient),
-            relayed: Relayed { bytes_to_target: 0, bytes_to_client: 0 },
+            relayed: Relayed::default(),
             moved_at: Instant::now(),
             buffer: vec![0; MAX_UDP_PAYLOAD + 1],
             has_failed: false,
-        })
-    }
-
-    /// A socket that is connected to the first address of the target that can be connected to.
-    fn open_socket(&self) -> Result<(Socket, Address), Failure> {
-        let Dialer { endpoint, family, options, source, timeout, .. } = &self.options.dialer;
-        let port = resolver::port(&endpoint.port, "udp")?;
-        let timeout_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let deadline = Deadline::from(timeout_at).or(&self.options.context.shutdown);
-        let mut failure = None;
-        for address in resolver::addresses(&endpoint.host, port, *family, deadline)? {
-            let socket = options.udp_socket(&address)?;
-            let bound = source.map_or(Ok(()), |source| socket.bind(&source.into()));
-            bound.map_err(|e| Failure::new(Phase::Bind, address, e))?;
-            let connected = socket
-                .connect(&SockAddr::from(address))
-                .and_then(|()| socket.set_nonblocking(true));
-            match connected {
-                Ok(()) => return Ok((socket, address.into())),
-                Err(e) => failure = failure.or(Some(Failure::new(Phase::Connect, endpoint, e))),
-            }
         }
-        Err(failure.unwrap_or_else(|| Failure::new(Phase::Connect, endpoint, "no address")))
     }
-}
 
-fn endpoints(conn: u64, local: String, peer: String) -> Endpoints {
-    Endpoints { conn, local, peer, credentials: None, peer_name: None, resources: None }
-}
-
-impl ConnectedFlow<'_> {
-    fn run(&mut self, can_end: impl Fn() -> bool) -> EndedBy {
+    /// Relays until the flow is idle for too long or the run ends; `can_end` is asked before it ends
+    /// for the first reason.
+    pub fn run(&mut self, can_end: impl Fn() -> bool) -> EndedBy {
         loop {
             match self.wait() {
                 Ok(WaitOutcome::Ready(_) | WaitOutcome::TimedOut) => self.relay(),
@@ -169,7 +86,9 @@ impl ConnectedFlow<'_> {
                 }
             }
             if self.idle_at().is_some_and(|at| at <= Instant::now()) && can_end() {
-                self.flush();
+                self.to_target.flush();
+                self.to_client.flush();
+                self.send_due();
                 return EndedBy::Timeout;
             }
         }
@@ -219,40 +138,41 @@ impl ConnectedFlow<'_> {
         }
     }
 
-    /// Sends what the faults hold back, when the flow ends.
-    fn flush(&mut self) {
-        self.to_target.flush();
-        self.to_client.flush();
-        self.send_due();
-    }
-
     fn send_due(&mut self) {
         while let Some(datagram) = self.to_target.pop() {
-            self.record(Direction::ToTarget, &datagram);
-            match self.send(&datagram) {
-                Ok(_) => self.relayed.bytes_to_target += datagram.len() as u64,
-                Err(e) => self.report_once(Phase::Send, e),
-            }
+            let sent = self.send(&datagram);
+            self.relayed.bytes_to_target += self.count(Direction::ToTarget, &datagram, sent);
         }
         while let Some(datagram) = self.to_client.pop() {
-            self.record(Direction::ToClient, &datagram);
-            match self.reply(&datagram) {
-                Ok(()) => self.relayed.bytes_to_client += datagram.len() as u64,
-                Err(e) => self.report_once(Phase::Send, e),
+            let sent = self.reply(&datagram);
+            self.relayed.bytes_to_client += self.count(Direction::ToClient, &datagram, sent);
+        }
+    }
+
+    /// Records a datagram; returns the number of its bytes if it was sent.
+    fn count(&mut self, direction: Direction, datagram: &[u8], sent: io::Result<()>) -> u64 {
+        if let Some(recorded) = &self.recorded {
+            recorded.datagram(direction, datagram);
+        }
+        match sent {
+            Ok(()) => datagram.len() as u64,
+            Err(e) => {
+                self.report_once(Phase::Send, e);
+                0
             }
         }
     }
 
     /// Sends one datagram to the target. An ICMP error of an earlier one does not fail it.
-    fn send(&self, datagram: &[u8]) -> io::Result<usize> {
-        let sent = match self.target.send(datagram) {
+    fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        match self.target.send(datagram) {
             Err(e) if e.kind() == ErrorKind::ConnectionRefused => self.target.send(datagram)?,
             done => done?,
         };
         if let Some(traffic) = self.flow.options.replies.traffic() {
             traffic.sent_datagram(&self.address, datagram);
         }
-        Ok(sent)
+        Ok(())
     }
 
     /// Sends one datagram to the client, from the address it has sent to.
@@ -263,12 +183,6 @@ impl ConnectedFlow<'_> {
             sent = Err(e.raw_os_error().map_or(e.kind().into(), io::Error::from_raw_os_error));
         });
         sent
-    }
-
-    fn record(&self, direction: Direction, datagram: &[u8]) {
-        if let Some(recorded) = &self.recorded {
-            recorded.datagram(direction, datagram);
-        }
     }
 
     /// Reports the first failure of this flow, which continues: the target may be started later.

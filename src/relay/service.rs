@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use super::connection_log::ConnectionLog;
 use super::direction::Direction;
 use super::fault::FaultPlan;
+use super::progress::Interruption;
 use super::record::Recorder;
 use super::session::{RelaySession, RelaySessionOptions};
-use super::state::{Interruption, SessionState};
+use super::state::SessionState;
 use crate::error::Failure;
 use crate::net::address::Address;
 use crate::net::dial::Dialer;
@@ -63,7 +64,9 @@ impl RelayService {
         let log = |event| report.on_connect_event_of(conn, client, event);
         let target = self.options.dialer.connect(shutdown, &log)?;
         if report.is_enabled(Level::Detail) {
-            report.emit(&Event::Connected(Endpoints::new(conn, &target.info)));
+            let client = Some(client.to_string());
+            let ends = Endpoints { client, ..Endpoints::new(conn, &target.info) };
+            report.emit(&Event::Connected(ends));
         }
         Ok(report.observe(conn, target, SentContent::Shown))
     }
@@ -76,22 +79,18 @@ impl RelayService {
         let conn = connection.conn;
         let (client_address, target_address) = (&connection.stream.info.peer, &target.info.peer);
         let recorder = self.options.recorder.as_ref();
-        let recorded =
-            recorder.map(|recorder| recorder.connection(conn, client_address, target_address));
-        let observers = recorded.iter().map(|recorded| Box::new(recorded.clone()) as _).collect();
         let log = ConnectionLog {
             conn,
             client: client_address.to_string(),
             target: target_address.to_string(),
-            report: self.context.report.clone(),
-            recorded,
+            context: self.context.clone(),
+            recorded: recorder
+                .map(|recorder| recorder.connection(conn, client_address, target_address)),
         };
         let options = RelaySessionOptions {
             idle_timeout: self.options.idle_timeout,
-            shutdown: self.context.shutdown.clone(),
             log,
             faults: self.options.faults.stream_faults(conn),
-            observers,
         };
         RelaySession::new(connection.take_stream(), target, options)
     }

@@ -23,15 +23,14 @@ use super::connection_log::ConnectionLog;
 use super::copy;
 use super::destination::RelayDestination;
 use super::direction::Direction;
-use super::fault::{self, ConnectionFaults, DirectionEnd, FaultPumpOptions, StreamFaults};
-use super::halves::{RelayReader, RelayWriter};
+use super::fault::{self, ConnectionFaults, Delivery, DirectionEnd, FaultChain};
 use super::peer_socket::PeerSocket;
+use super::reader::RelayReader;
 use super::state::SessionState;
+use super::writer::RelayWriter;
 use crate::error::Failure;
-use crate::net::stream::{Reader, Stream, Writer};
-use crate::shutdown::Shutdown;
+use crate::net::stream::Stream;
 use crate::transfer::TransferOptions;
-use crate::transfer::tap::{Tap, TapSink, Taps};
 
 /// The two directions of a session, not started yet.
 pub struct RelaySession {
@@ -47,30 +46,17 @@ pub struct RelaySession {
 pub struct RelaySessionOptions {
     /// The connection is interrupted if no byte moves for this long.
     pub idle_timeout: Option<Duration>,
-    /// The end of the run.
-    pub shutdown: Shutdown,
     /// Where half-closes, faults and endings are logged.
     pub log: ConnectionLog,
     /// What is put on the connection on purpose.
     pub faults: ConnectionFaults,
-    /// What observes the bytes: sent ones go to the target.
-    pub observers: Vec<Box<dyn TapSink>>,
 }
 
 /// One direction; it runs on a thread of its own.
 pub struct DirectionTask {
     reader: RelayReader,
-    faults: Option<StreamFaults>,
+    faults: Option<FaultChain>,
     destination: RelayDestination,
-}
-
-/// What a direction of its own is made of.
-struct DirectionParts {
-    direction: Direction,
-    reader: Box<dyn Reader>,
-    writer: Box<dyn Writer>,
-    faults: Option<StreamFaults>,
-    tap: Option<Tap>,
 }
 
 impl RelaySession {
@@ -87,25 +73,30 @@ impl RelaySession {
             client.handle.abort();
             target.handle.abort();
         })?;
-        let RelaySessionOptions { shutdown, log, faults, observers, .. } = options;
-        let taps = if observers.is_empty() { Taps::default() } else { Taps::new(observers) };
-        let log = Arc::new(log);
-        let task = |parts| DirectionTask::new(parts, &state, &shutdown, &log);
-        let to_target = task(DirectionParts {
-            direction: Direction::ToTarget,
-            reader: client.reader,
-            writer: target.writer,
-            faults: faults.to_target,
-            tap: taps.sent,
-        });
-        let to_client = task(DirectionParts {
-            direction: Direction::ToClient,
-            reader: target.reader,
-            writer: client.writer,
-            faults: faults.to_client,
-            tap: taps.received,
-        });
-        Ok(RelaySession { state, to_target, to_client })
+        let RelaySessionOptions { log, faults, .. } = options;
+        let (taps, log) = (log.taps(), Arc::new(log));
+        let task = |direction, reader, writer, tap| DirectionTask {
+            reader: RelayReader::new(reader, direction, &state),
+            faults: None,
+            destination: RelayDestination {
+                direction,
+                writer: RelayWriter::new(writer, direction, &state),
+                transfer: TransferOptions {
+                    meter: state.meter(direction).clone(),
+                    tap,
+                    ..TransferOptions::default()
+                },
+                state: state.clone(),
+                log: log.clone(),
+            },
+        };
+        let to_target = task(Direction::ToTarget, client.reader, target.writer, taps.sent);
+        let to_client = task(Direction::ToClient, target.reader, client.writer, taps.received);
+        Ok(RelaySession {
+            to_target: DirectionTask { faults: faults.to_target, ..to_target },
+            to_client: DirectionTask { faults: faults.to_client, ..to_client },
+            state,
+        })
     }
 }
 
@@ -122,25 +113,6 @@ fn shared_state(
 }
 
 impl DirectionTask {
-    fn new(
-        parts: DirectionParts,
-        state: &Arc<SessionState>,
-        shutdown: &Shutdown,
-        log: &Arc<ConnectionLog>,
-    ) -> DirectionTask {
-        let DirectionParts { direction, reader, writer, faults, tap } = parts;
-        let meter = state.meter(direction).clone();
-        let destination = RelayDestination {
-            direction,
-            writer: RelayWriter::new(writer, direction, state),
-            transfer: TransferOptions { meter, tap, ..TransferOptions::default() },
-            state: state.clone(),
-            shutdown: shutdown.clone(),
-            log: log.clone(),
-        };
-        DirectionTask { reader: RelayReader::new(reader, direction, state), faults, destination }
-    }
-
     /// Relays until this direction, or the connection, has ended.
     pub fn run(self) {
         let DirectionTask { mut reader, faults, mut destination } = self;
@@ -149,9 +121,9 @@ impl DirectionTask {
         let ended = match faults {
             None => copy::run(&mut reader, writer, transfer).map(|()| DirectionEnd::Eof),
             Some(faults) => {
-                let on_fault = |event| log.fault(event);
-                let options = FaultPumpOptions { transfer, faults, on_fault: &on_fault };
-                fault::pump(Box::new(reader), writer, options)
+                let on_fault = &|event| log.fault(event);
+                let delivery = Delivery { to: writer, transfer, on_fault };
+                fault::pump(Box::new(reader), faults, delivery)
             }
         };
         match ended {

@@ -1,6 +1,5 @@
 //! The state of a relayed connection that its two threads share.
 
-use std::fmt;
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +8,8 @@ use rustix::event::PollFd;
 
 use super::direction::Direction;
 use super::peer_socket::PeerSocket;
+use super::progress::{Interruption, Progress};
+use super::stop_reason::StopReason;
 use crate::error::Failure;
 use crate::net::stream::EndedBy;
 use crate::shutdown::poll_until;
@@ -33,70 +34,6 @@ pub struct SessionState {
     idle_timeout: Option<Duration>,
     progress: Mutex<Progress>,
     changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Progress {
-    /// What ended the first direction that has ended.
-    first_end: Option<EndedBy>,
-    /// Why both connections were reset.
-    interruption: Option<Interruption>,
-    to_target: DirectionProgress,
-    to_client: DirectionProgress,
-}
-
-#[derive(Debug, Default)]
-struct DirectionProgress {
-    /// Whether its source has ended its stream, or a fault has ended it.
-    has_ended: bool,
-    /// Whether its thread has ended.
-    is_finished: bool,
-}
-
-/// Why both connections of a session were reset.
-#[derive(Debug)]
-pub enum Interruption {
-    /// A peer, a time limit or a signal.
-    Failure(Failure),
-    /// A fault of the relay.
-    Fault,
-}
-
-/// Why a read or write of a relayed connection ended without a failure of its socket. It is the
-/// source of an [`io::Error`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopReason {
-    /// No byte has moved in either direction for the idle timeout.
-    Idle,
-    /// The source was reset while the destination was full.
-    SourceReset,
-    /// The source was closed by this process: by the other direction, or at shutdown.
-    Closed,
-}
-
-impl fmt::Display for StopReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            StopReason::Idle => "no data for the idle timeout",
-            StopReason::SourceReset => "the source was reset",
-            StopReason::Closed => "closed by this process",
-        })
-    }
-}
-
-impl std::error::Error for StopReason {}
-
-impl From<StopReason> for io::Error {
-    fn from(reason: StopReason) -> io::Error {
-        io::Error::other(reason)
-    }
-}
-
-impl StopReason {
-    /// The reason inside `error`, if there is one.
-    pub fn of(error: &io::Error) -> Option<StopReason> {
-        error.get_ref()?.downcast_ref().copied()
-    }
 }
 
 impl SessionState {
@@ -249,14 +186,5 @@ impl SessionState {
 
     fn lock(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Progress {
-    fn of(&mut self, direction: Direction) -> &mut DirectionProgress {
-        match direction {
-            Direction::ToTarget => &mut self.to_target,
-            Direction::ToClient => &mut self.to_client,
-        }
     }
 }

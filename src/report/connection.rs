@@ -23,6 +23,9 @@ pub struct Endpoints {
     /// The descriptor and the thread of an accepted connection, for `-v`; not in JSON.
     #[serde(skip)]
     pub resources: Option<String>,
+    /// The client for which a relay has connected, for the text; not in JSON.
+    #[serde(skip)]
+    pub client: Option<String>,
 }
 
 impl Endpoints {
@@ -34,7 +37,7 @@ impl Endpoints {
             peer: info.peer.to_string(),
             credentials: info.credentials,
             peer_name: info.peer_name.clone(),
-            resources: None,
+            ..Endpoints::default()
         }
     }
 
@@ -47,7 +50,9 @@ impl Endpoints {
 
     /// The text of a connection that a client has made.
     pub fn connected(&self) -> String {
-        format!("Connected from {}\nConnected to {}", escape(&self.local), escape(&self.peer))
+        let client = self.client.as_ref().map(|client| format!("{}: ", escape(client)));
+        let (client, local, peer) = (client.unwrap_or_default(), &self.local, &self.peer);
+        format!("{client}Connected from {}\n{client}Connected to {}", escape(local), escape(peer))
     }
 }
 
@@ -83,7 +88,7 @@ pub struct Closed {
 }
 
 /// The bytes that a relay has passed on, by the peer that received them.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Relayed {
     /// Bytes from the client to the target.
     pub bytes_to_target: u64,

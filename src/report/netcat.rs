@@ -97,7 +97,8 @@ impl NetcatWords {
 
     fn error(&self, error: &ErrorEvent) -> Option<String> {
         let is_connect = error.phase == Phase::Connect.name();
-        if is_connect && (!self.verbose || self.has_failed.load(Ordering::Relaxed)) {
+        let is_silent = !self.verbose && !self.port.is_empty();
+        if is_connect && (is_silent || self.has_failed.load(Ordering::Relaxed)) {
             return None;
         }
         let Self { host, port, protocol, .. } = self;
@@ -112,8 +113,7 @@ impl NetcatWords {
             format!("getaddrinfo for host \"{target}\" port {port}: {cause}")
         } else if error.phase == Phase::Port.name() {
             let word = target.split('/').next().unwrap_or_default();
-            let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-            format!("port number {}: {word}", if is_number { "too large" } else { "invalid" })
+            format!("port number {}: {word}", port_fault(word))
         } else if error.code == ExitCode::Usage.number() {
             [target.as_ref(), cause.as_ref()].join(" ").trim().to_string()
         } else {
@@ -144,6 +144,17 @@ impl NetcatWords {
             .and_then(|found| found.ok()?.ok()?)
             .or_else(|| (is_named && address.ip().is_loopback()).then(|| "localhost".to_string()));
         format!("{} {}", name.map_or(ip, |name| escape(&name).into_owned()), address.port())
+    }
+}
+
+/// What is wrong with the word of a port.
+fn port_fault(word: &str) -> &'static str {
+    if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_digit()) {
+        "invalid"
+    } else if word.bytes().all(|byte| byte == b'0') {
+        "too small"
+    } else {
+        "too large"
     }
 }
 

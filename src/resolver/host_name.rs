@@ -20,19 +20,17 @@ pub fn to_ascii(host: &str) -> Result<String, Failure> {
 ///
 /// Fails with 2 at [`Phase::Resolve`] otherwise.
 pub fn check_name(host: &str) -> Result<&str, Failure> {
-    if host.is_empty() {
-        return Err(malformed("''", "the name is empty"));
+    let is_blank = |byte: u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
+    let is_long = host.is_ascii() && host.trim_end_matches('.').len() > MAX_NAME_LEN;
+    match host {
+        "" => Err(malformed("''", "the name is empty")),
+        _ if host.contains('\0') => Err(malformed(host, "the name contains a NUL byte")),
+        _ if host.bytes().any(is_blank) => {
+            Err(malformed(host, "the name contains a space or a control character"))
+        }
+        _ if is_long => Err(malformed(host, "the name is longer than 253 characters")),
+        _ => Ok(host),
     }
-    if host.bytes().any(|byte| byte == 0) {
-        return Err(malformed(host, "the name contains a NUL byte"));
-    }
-    if host.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
-        return Err(malformed(host, "the name contains a space or a control character"));
-    }
-    if host.is_ascii() && host.trim_end_matches('.').len() > MAX_NAME_LEN {
-        return Err(malformed(host, "the name is longer than 253 characters"));
-    }
-    Ok(host)
 }
 
 fn malformed(host: &str, why: &'static str) -> Failure {

@@ -21,6 +21,7 @@ use crate::error::{Failure, Phase};
 use crate::net::address::Address;
 use crate::net::listen::Listener;
 use crate::net::stream::Stream;
+use crate::process::signals;
 use crate::process::systemd;
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest, poll_until};
 
@@ -67,11 +68,13 @@ impl AcceptLoop {
     /// Fails at [`Phase::Listen`]: with 28 when no connection arrived for `accept_timeout`, with 45
     /// when the listener itself is broken.
     pub fn run(mut self, shutdown: &Shutdown) -> Result<ServeOutcome, Failure> {
+        // Without the handlers these signals end the process as they do by default.
+        let _ = signals::reset_on_hangup();
         let accepted = self.accept_all(shutdown);
         if matches!(accepted, Ok(Some(_))) {
             systemd::notify_stopping();
         }
-        let AcceptLoop { listener, limits, connections, handler: _handler, .. } = self;
+        let AcceptLoop { listener, limits, connections, .. } = self;
         // Further connections are refused from now on instead of waiting in the backlog.
         drop(listener);
         let stopped = match accepted {

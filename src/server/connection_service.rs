@@ -256,7 +256,8 @@ impl ConnectionService {
         if line == ErrorLine::Print && !self.is_single {
             self.context.report.failure(conn, &failure);
         }
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+        let mut stored = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.insert(failure).conn = conn;
     }
 
     /// The most recent failure of a connection.

@@ -221,19 +221,16 @@ impl ConnectionTracker {
     }
 
     fn abort_remaining(&self) -> usize {
-        let aborted = self.abort_all();
+        let entries = self.lock();
+        let aborted = entries.len();
+        tracing::debug!(connections = aborted, "shutdown: the rest is reset");
+        entries.values().for_each(|entry| entry.handle.abort());
+        drop(entries);
         let deadline = Instant::now() + ABORT_GRACE;
         while self.len() > 0 && Instant::now() < deadline {
             self.wait_for_close(deadline);
         }
         aborted
-    }
-
-    fn abort_all(&self) -> usize {
-        let entries = self.lock();
-        tracing::debug!(connections = entries.len(), "shutdown: the rest is reset");
-        entries.values().for_each(|entry| entry.handle.abort());
-        entries.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {

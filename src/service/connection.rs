@@ -229,14 +229,13 @@ pub fn half_closed(hook: &Option<HalfCloseHook>, handle: &ConnectionHandle, by: 
 mod tests {
     use super::*;
     use crate::error::ExitCode;
-    use std::net::{TcpListener, TcpStream};
+    use crate::test_run::tcp_pair;
 
     /// An orderly close would hide that the request has no reply.
     #[test]
     fn request_after_the_last_read_is_reset() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let stream = Stream::from_socket(listener.accept().unwrap().0.into()).unwrap();
+        let (local, mut peer) = tcp_pair();
+        let stream = Stream::from_socket(local).unwrap();
         let shutdown = Shutdown::new(None).unwrap();
         let mut connection = Connection::new(1, stream, Activity::default(), shutdown);
         connection.stream.handle.shutdown_read();

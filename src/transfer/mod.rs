@@ -232,9 +232,13 @@ enum FastPathError {
     Failed(TransferError),
 }
 
-/// Whether the kernel does not support the call for these two ends (splice(2), sendfile(2)).
+/// Whether the kernel does not support the call for these two ends (splice(2), sendfile(2)), or does not
+/// report which of them failed: a copy finds out.
 #[cfg(target_os = "linux")]
 fn is_refusal(error: rustix::io::Errno) -> bool {
     use rustix::io::Errno;
-    matches!(error, Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP)
+    matches!(
+        error,
+        Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP | Errno::BADF | Errno::NOMEM
+    )
 }

@@ -121,6 +121,13 @@ pub fn translate(args: &[String]) -> Result<NetcatLine, Failure> {
         return Err(usage(format!("not available: {what}"))
             .with_hint(format!("sockit {command} --help lists what there is instead")));
     }
+    let listens = args.has(Setting::Listen);
+    if listens && args.has(Setting::Scan) {
+        return Err(usage("cannot use -z and -l"));
+    }
+    if !listens && args.has(Setting::KeepOpen) {
+        return Err(usage("must use -l with -k"));
+    }
     let verbose = take(&mut args.flags, "-v");
     let numeric = args.has(Setting::Numeric);
     let (host, port) = target(&args)?;
@@ -244,7 +251,7 @@ fn datagrams(args: &mut ForeignArgs) -> Result<Datagrams, Failure> {
 
 /// The operands and flags of the address.
 fn address(args: &ForeignArgs, host: &str, port: &str) -> Result<Vec<String>, Failure> {
-    let scans = args.has(Setting::Scan) && !args.has(Setting::Listen);
+    let scans = args.has(Setting::Scan);
     if args.has(Setting::Unix) {
         return Ok(vec![format!("{}{host}", if scans { "unix:" } else { "" })]);
     }

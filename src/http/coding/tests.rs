@@ -134,6 +134,22 @@ fn truncation_is_detected_at_every_byte() {
 }
 
 #[test]
+fn last_block_of_zstd_is_delivered_without_its_checksum() {
+    let frame = b"\x28\xb5\x2f\xfd\x24\x05\x29\0\0hello";
+    for sum in 0..4 {
+        let body = [&frame[..], &[7; 4][..sum]].concat();
+        let mut chain = DecoderChain::new(&head("zstd"), None, &mut VecDeque::new()).unwrap();
+        assert!(!chain.step(&mut body.as_slice()).unwrap());
+        chain.flush_truncated();
+        assert!(chain.step(&mut &[][..]).unwrap());
+        assert_eq!(chain.output(), b"hello", "{sum}");
+        assert!(!chain.step(&mut &[][..]).unwrap());
+        let error = chain.finish(BodyFraming::Close, &mut VecDeque::new()).unwrap_err();
+        assert_eq!(error.code, ExitCode::Partial);
+    }
+}
+
+#[test]
 fn wrong_byte_is_detected() {
     let text = &text()[..2000];
     for (codings, body) in [("gzip", gzip(text)), ("deflate", zlib(text)), ("zstd", zstd(text))] {

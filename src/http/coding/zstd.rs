@@ -112,19 +112,35 @@ impl Zstd {
         if !self.collect(input, 3) {
             return Ok(());
         }
-        let word = u32::from_le_bytes([self.buffer[0], self.buffer[1], self.buffer[2], 0]);
-        let (last, kind, size) = (word & 1 == 1, word >> 1 & 3, (word >> 3) as usize);
-        if kind == 3 || size > BLOCK {
-            return Err(Error::coding("broken zstd coding: block header"));
-        }
-        let body = if kind == 1 { 1 } else { size };
-        let sum = if last && self.has_checksum { 4 } else { 0 };
-        if self.collect(input, 3 + body + sum) {
+        let bad = || Error::coding("broken zstd coding: block header");
+        let len = self.block_len().ok_or_else(bad)?;
+        if self.collect(input, len) {
             let one = BlockDecodingStrategy::UptoBlocks(1);
             let last = self.frame.decode_blocks(self.buffer.as_slice(), one).map_err(broken)?;
             self.enter(if last { State::Flush } else { State::Block });
         }
         Ok(())
+    }
+
+    /// The length of the block in the buffer with its header and checksum; none while the header is
+    /// incomplete, and for a malformed one.
+    fn block_len(&self) -> Option<usize> {
+        let header = self.buffer.get(..3)?;
+        let word = u32::from_le_bytes([header[0], header[1], header[2], 0]);
+        let (last, kind, size) = (word & 1 == 1, word >> 1 & 3, (word >> 3) as usize);
+        let body = if kind == 1 { 1 } else { size };
+        let sum = if last && self.has_checksum { 4 } else { 0 };
+        (kind != 3 && size <= BLOCK).then_some(3 + body + sum)
+    }
+
+    /// The last block, if nothing but bytes of its checksum is missing.
+    fn block_without_checksum(&mut self) -> Option<Vec<u8>> {
+        let len = self.block_len()?;
+        let is_last = self.has_checksum && self.buffer[0] & 1 == 1;
+        (is_last && self.buffer.len() + 4 >= len).then(|| {
+            self.buffer.resize(len, 0);
+            std::mem::take(&mut self.buffer)
+        })
     }
 
     /// Checks a frame after its last byte: its checksum, and its size if the header has it.
@@ -210,13 +226,14 @@ impl Decoder for Zstd {
         self.trailing_bytes
     }
 
-    /// The decoder buffers a window until the last block; an empty last block flushes it.
+    /// The decoder buffers a window until the last block. That is the one received, if only its
+    /// checksum is missing, else an empty one.
     fn flush_truncated(&mut self) {
         if self.state != State::Block {
             return;
         }
+        let last = self.block_without_checksum().unwrap_or_else(|| vec![1, 0, 0, 0, 0, 0, 0]);
         self.truncated = true;
-        let last = [1, 0, 0, 0, 0, 0, 0];
         if self.frame.decode_blocks(last.as_slice(), BlockDecodingStrategy::All).is_ok() {
             self.enter(State::Flush);
         }

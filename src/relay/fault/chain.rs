@@ -4,21 +4,19 @@ use std::time::{Duration, Instant};
 
 use super::piece::{Fault, Piece, PieceKind};
 
-/// The faults of one direction of a stream.
-pub struct StreamFaults(Chain);
-
 /// The faults of both directions of one connection.
 #[derive(Default)]
 pub struct ConnectionFaults {
     /// Those on bytes from the target; `None` when there are none.
-    pub to_client: Option<StreamFaults>,
+    pub to_client: Option<FaultChain>,
     /// Those on bytes from the client.
-    pub to_target: Option<StreamFaults>,
+    pub to_target: Option<FaultChain>,
 }
 
-/// Faults in their order, and how far the direction has come.
-pub(super) struct Chain {
-    faults: Vec<Box<dyn Fault>>,
+/// Faults in their order, and how far their direction has come.
+#[derive(Default)]
+pub struct FaultChain {
+    pub(super) faults: Vec<Box<dyn Fault>>,
     /// Bytes from the source so far.
     offset: u64,
     /// When the last piece is due.
@@ -26,41 +24,34 @@ pub(super) struct Chain {
     has_ended: bool,
 }
 
-impl StreamFaults {
-    /// The faults `chain`.
-    pub(super) fn new(chain: Chain) -> StreamFaults {
-        StreamFaults(chain)
+impl FaultChain {
+    pub(super) fn new(faults: Vec<Box<dyn Fault>>) -> FaultChain {
+        FaultChain { faults, ..FaultChain::default() }
     }
 
-    /// What becomes of the next `bytes` of the source, read at `now`. Nothing after an end.
+    /// What becomes of the next `bytes` of a stream, read at `now`. Nothing after an end.
     pub fn feed(&mut self, bytes: &[u8], now: Instant) -> Vec<Piece> {
-        self.0.pass(Piece::new(PieceKind::Stream, bytes, now))
+        self.pass(Piece::new(PieceKind::Stream, bytes, now))
     }
 
     /// What is left at the end of the source.
     pub fn finish(&mut self, now: Instant) -> Vec<Piece> {
-        self.0.pass(Piece::eof(now))
+        self.pass(Piece::eof(now))
     }
 
     /// How many bytes are to be read in one call at most.
     pub fn max_read(&self) -> usize {
-        self.0.faults.iter().map(|fault| fault.max_read()).min().unwrap_or(usize::MAX)
+        self.faults.iter().map(|fault| fault.max_read()).min().unwrap_or(usize::MAX)
     }
 
     /// The time from which on the source may be read again with `ahead` of work in the queue.
     pub fn can_read_at(&self, ahead: Duration) -> Option<Instant> {
-        let latency: Duration = self.0.faults.iter().map(|fault| fault.max_latency()).sum();
-        self.0.last_due?.checked_sub(latency + ahead)
-    }
-}
-
-impl Chain {
-    pub(super) fn new(faults: Vec<Box<dyn Fault>>) -> Chain {
-        Chain { faults, offset: 0, last_due: None, has_ended: false }
+        let latency: Duration = self.faults.iter().map(|fault| fault.max_latency()).sum();
+        self.last_due?.checked_sub(latency + ahead)
     }
 
     /// Passes the next piece of the source through all faults, which see its offset.
-    pub(super) fn pass(&mut self, piece: Piece) -> Vec<Piece> {
+    pub fn pass(&mut self, piece: Piece) -> Vec<Piece> {
         if self.has_ended {
             return Vec::new();
         }

@@ -6,32 +6,28 @@
 //! time or of the lengths of reads, so that the same seed and bytes give the same faults again.
 
 mod chain;
-mod close;
 mod corrupt;
-mod datagrams;
 mod delay;
 mod drop;
 mod duplicate;
 mod end_at;
 mod loss;
-pub mod piece;
+mod piece;
 mod plan;
-pub mod pump;
+mod pump;
 mod queue;
 mod rate;
 mod refuse;
 mod reorder;
-mod reset;
 mod share;
 mod site;
 mod slice;
 mod stall;
 
-pub use chain::{ConnectionFaults, StreamFaults};
-pub use datagrams::{DatagramFaults, DueDatagram};
-pub use piece::DirectionEnd;
+pub use chain::{ConnectionFaults, FaultChain};
+pub use piece::{DirectionEnd, Piece, PieceKind};
 pub use plan::{FaultPlan, FaultSpec};
-pub use pump::{FaultPumpOptions, pump};
+pub use pump::{Delivery, pump};
 
 /// What a fault applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,14 +91,14 @@ pub static FAULTS: [FaultKind; 12] = [
         usage: "close@4096",
         effect: "a clean end after that many bytes",
         medium: Medium::Stream,
-        parse: close::parse,
+        parse: |value| end_at::parse(value, DirectionEnd::Closed),
     },
     FaultKind {
         name: "reset",
         usage: "reset@4096",
         effect: "a reset of the connection after that many bytes",
         medium: Medium::Stream,
-        parse: reset::parse,
+        parse: |value| end_at::parse(value, DirectionEnd::Reset),
     },
     FaultKind {
         name: "drop",

@@ -5,9 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::chain::{Chain, ConnectionFaults, StreamFaults};
-use super::datagrams::DatagramFaults;
-use super::piece::Fault;
+use super::chain::{ConnectionFaults, FaultChain};
 use super::site::{Constructor, Site, key};
 use super::{FAULTS, FaultKind, Medium};
 use crate::relay::direction::Direction;
@@ -116,8 +114,7 @@ impl FaultPlan {
     pub fn stream_faults(&self, conn: u64) -> ConnectionFaults {
         let is_reset = Arc::default();
         let faults = |direction| {
-            let faults = self.faults(conn, direction, &is_reset);
-            (!faults.is_empty()).then(|| StreamFaults::new(Chain::new(faults)))
+            Some(self.faults(conn, direction, &is_reset)).filter(|chain| !chain.faults.is_empty())
         };
         ConnectionFaults {
             to_client: faults(Direction::ToClient),
@@ -125,20 +122,14 @@ impl FaultPlan {
         }
     }
 
-    /// The faults of one direction of flow `conn`; `None` when there are none.
-    pub fn datagram_faults(&self, conn: u64, direction: Direction) -> Option<DatagramFaults> {
-        let faults = self.faults(conn, direction, &Arc::default());
-        (!faults.is_empty()).then(|| DatagramFaults::new(Chain::new(faults)))
+    /// The faults of one direction of flow `conn`.
+    pub fn datagram_faults(&self, conn: u64, direction: Direction) -> FaultChain {
+        self.faults(conn, direction, &Arc::default())
     }
 
-    fn faults(
-        &self,
-        conn: u64,
-        direction: Direction,
-        is_reset: &Arc<AtomicBool>,
-    ) -> Vec<Box<dyn Fault>> {
+    fn faults(&self, conn: u64, direction: Direction, is_reset: &Arc<AtomicBool>) -> FaultChain {
         let sites = self.sites(conn, Some(direction), is_reset);
-        sites.map(|(site, spec)| (spec.construct)(site)).collect()
+        FaultChain::new(sites.map(|(site, spec)| (spec.construct)(site)).collect())
     }
 
     /// The faults that apply there, each with its site.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::chain::StreamFaults;
+use super::chain::FaultChain;
 use super::piece::{DirectionEnd, Piece};
 use super::queue::{Next, Queue};
 use crate::net::stream::{Reader, Writer};
@@ -21,16 +21,6 @@ const READ_AHEAD: Duration = Duration::from_millis(250);
 /// How often a wait for a due time checks that the connection is still open.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What happens to the bytes of a direction with faults.
-pub struct FaultPumpOptions<'a> {
-    /// Meter and tap, which see what is delivered.
-    pub transfer: &'a mut TransferOptions,
-    /// The faults.
-    pub faults: StreamFaults,
-    /// Receives each fault when it is delivered.
-    pub on_fault: &'a dyn Fn(FaultEvent),
-}
-
 /// As [`crate::transfer::pump`], through faults: `from` is read by a thread of its own, so that
 /// bytes which are delayed do not hold back those behind them.
 ///
@@ -38,15 +28,14 @@ pub struct FaultPumpOptions<'a> {
 /// the connection is shut down or aborted.
 pub fn pump(
     from: Box<dyn Reader>,
-    to: &mut dyn Writer,
-    options: FaultPumpOptions<'_>,
+    faults: FaultChain,
+    mut delivery: Delivery<'_>,
 ) -> Result<DirectionEnd, TransferError> {
-    let FaultPumpOptions { transfer, faults, on_fault } = options;
     let queue = Arc::new(Queue::default());
     let source = SourceReader { queue: queue.clone(), faults };
     let builder = thread::Builder::new().name("faults".into()).stack_size(STACK);
     builder.spawn(move || source.run(from)).map_err(TransferError::Read)?;
-    let ended = Delivery { to, transfer, on_fault }.run(&queue);
+    let ended = delivery.run(&queue);
     queue.stop_reading();
     let end = ended?;
     match queue.take_error() {
@@ -58,7 +47,7 @@ pub fn pump(
 /// Reads the source and passes its bytes through the faults into the queue.
 struct SourceReader {
     queue: Arc<Queue>,
-    faults: StreamFaults,
+    faults: FaultChain,
 }
 
 impl SourceReader {
@@ -106,11 +95,14 @@ fn discard(from: &mut dyn Reader, buffer: &mut [u8]) {
     }
 }
 
-/// Writes the pieces when they are due.
-struct Delivery<'a> {
-    to: &'a mut dyn Writer,
-    transfer: &'a mut TransferOptions,
-    on_fault: &'a dyn Fn(FaultEvent),
+/// Writes the pieces of a direction when they are due.
+pub struct Delivery<'a> {
+    /// The destination.
+    pub to: &'a mut dyn Writer,
+    /// Meter and tap, which see what is delivered.
+    pub transfer: &'a mut TransferOptions,
+    /// Receives each fault when it is delivered.
+    pub on_fault: &'a dyn Fn(FaultEvent),
 }
 
 impl Delivery<'_> {
@@ -173,8 +165,8 @@ mod tests {
             let from = Stream::from_socket(from.into()).unwrap();
             let mut to = Stream::from_socket(to.into()).unwrap();
             let transfer = &mut TransferOptions::default();
-            let options = FaultPumpOptions { transfer, faults, on_fault: &|_| () };
-            let ended = pump(from.reader, &mut *to.writer, options);
+            let delivery = Delivery { to: &mut *to.writer, transfer, on_fault: &|_| () };
+            let ended = pump(from.reader, faults, delivery);
             let _ = sender.send(ended);
         });
         Running { source, sink, outcome }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, UdpHeader, ip_number};
+use etherparse::{Ipv4Header, Ipv6Header, TcpHeader, TransportHeader, UdpHeader, ip_number};
 
 use crate::net::address::Address;
 use crate::relay::direction::Direction;
@@ -36,23 +36,16 @@ impl PacketEndpoints {
     pub fn segment(&self, direction: Direction, mut header: TcpHeader, payload: &[u8]) -> Vec<u8> {
         let (from, to) = self.ends(direction);
         (header.source_port, header.destination_port) = (from.port(), to.port());
-        let addresses = IpAddresses::new(from, to);
-        // The payload is short enough for a checksum and for the lengths of the headers.
-        header.checksum = addresses.tcp_checksum(&header, payload);
-        let length = header.header_len() + payload.len();
-        [&addresses.header(ip_number::TCP, length), &header.to_bytes()[..], payload].concat()
+        packet(from, to, TransportHeader::Tcp(header), payload)
     }
 
     /// A UDP datagram in `direction`.
     pub fn datagram(&self, direction: Direction, payload: &[u8]) -> Vec<u8> {
         let (from, to) = self.ends(direction);
-        let addresses = IpAddresses::new(from, to);
-        let length = UdpHeader::LEN + payload.len();
         let (source_port, destination_port) = (from.port(), to.port());
-        let mut header =
-            UdpHeader { source_port, destination_port, length: length as u16, checksum: 0 };
-        header.checksum = addresses.udp_checksum(&header, payload);
-        [&addresses.header(ip_number::UDP, length), &header.to_bytes()[..], payload].concat()
+        let length = (UdpHeader::LEN + payload.len()) as u16;
+        let header = UdpHeader { source_port, destination_port, length, checksum: 0 };
+        packet(from, to, TransportHeader::Udp(header), payload)
     }
 
     /// Source and destination.
@@ -64,64 +57,46 @@ impl PacketEndpoints {
     }
 }
 
-/// Source and destination of a packet: IPv6 if one of them is, with the other one mapped.
-enum IpAddresses {
-    V4([u8; 4], [u8; 4]),
-    V6([u8; 16], [u8; 16]),
-}
-
-impl IpAddresses {
-    fn new(from: SocketAddr, to: SocketAddr) -> IpAddresses {
-        match (from.ip(), to.ip()) {
-            (IpAddr::V4(from), IpAddr::V4(to)) => IpAddresses::V4(from.octets(), to.octets()),
-            (from, to) => IpAddresses::V6(v6_octets(from), v6_octets(to)),
-        }
-    }
-
-    /// The IP header of a packet with `length` bytes after it.
-    fn header(&self, protocol: IpNumber, length: usize) -> Vec<u8> {
-        match *self {
-            IpAddresses::V4(source, destination) => {
-                let mut header = Ipv4Header {
-                    total_len: (Ipv4Header::MIN_LEN + length) as u16,
-                    time_to_live: HOPS,
-                    protocol,
-                    source,
-                    destination,
-                    ..Ipv4Header::default()
-                };
-                header.header_checksum = header.calc_header_checksum();
-                header.to_bytes().to_vec()
-            }
-            IpAddresses::V6(source, destination) => {
-                let header = Ipv6Header {
-                    payload_length: length as u16,
-                    next_header: protocol,
-                    hop_limit: HOPS,
-                    source,
-                    destination,
-                    ..Ipv6Header::default()
-                };
-                header.to_bytes().to_vec()
-            }
-        }
-    }
-
-    fn tcp_checksum(&self, header: &TcpHeader, payload: &[u8]) -> u16 {
-        let checksum = match *self {
-            IpAddresses::V4(from, to) => header.calc_checksum_ipv4_raw(from, to, payload),
-            IpAddresses::V6(from, to) => header.calc_checksum_ipv6_raw(from, to, payload),
+/// A packet with a checksum added: IPv6 if one end is, with the other one mapped. Payloads are short
+/// enough for the lengths and checksums of the headers.
+fn packet(
+    from: SocketAddr,
+    to: SocketAddr,
+    mut transport: TransportHeader,
+    payload: &[u8],
+) -> Vec<u8> {
+    let length = transport.header_len() + payload.len();
+    let is_tcp = matches!(transport, TransportHeader::Tcp(_));
+    let protocol = if is_tcp { ip_number::TCP } else { ip_number::UDP };
+    let mut packet = Vec::with_capacity(Ipv6Header::LEN + length);
+    if let (IpAddr::V4(from), IpAddr::V4(to)) = (from.ip(), to.ip()) {
+        let mut header = Ipv4Header {
+            total_len: (Ipv4Header::MIN_LEN + length) as u16,
+            time_to_live: HOPS,
+            protocol,
+            source: from.octets(),
+            destination: to.octets(),
+            ..Ipv4Header::default()
         };
-        checksum.unwrap_or_default()
-    }
-
-    fn udp_checksum(&self, header: &UdpHeader, payload: &[u8]) -> u16 {
-        let checksum = match *self {
-            IpAddresses::V4(from, to) => header.calc_checksum_ipv4_raw(from, to, payload),
-            IpAddresses::V6(from, to) => header.calc_checksum_ipv6_raw(from, to, payload),
+        header.header_checksum = header.calc_header_checksum();
+        let _ = transport.update_checksum_ipv4(&header, payload);
+        packet.extend(header.to_bytes());
+    } else {
+        let header = Ipv6Header {
+            payload_length: length as u16,
+            next_header: protocol,
+            hop_limit: HOPS,
+            source: v6_octets(from.ip()),
+            destination: v6_octets(to.ip()),
+            ..Ipv6Header::default()
         };
-        checksum.unwrap_or_default()
+        let _ = transport.update_checksum_ipv6(&header, payload);
+        packet.extend(header.to_bytes());
     }
+    // A vector takes all bytes.
+    let _ = transport.write(&mut packet);
+    packet.extend(payload);
+    packet
 }
 
 fn v6_octets(address: IpAddr) -> [u8; 16] {

@@ -49,12 +49,11 @@ fn relay_with<C, T>(
         conn: 1,
         client: "client".into(),
         target: "target".into(),
-        report: run.context.report.clone(),
+        context: run.context.clone(),
         recorded: None,
     };
-    let shutdown = run.context.shutdown.clone();
-    let (faults, observers) = (ConnectionFaults::default(), Vec::new());
-    let options = RelaySessionOptions { idle_timeout, shutdown, log, faults, observers };
+    let faults = ConnectionFaults::default();
+    let options = RelaySessionOptions { idle_timeout, log, faults };
     let RelaySession { state, to_target, to_client } =
         RelaySession::new(client.1, target.1, options).unwrap();
     let session = thread::spawn(move || {

@@ -12,6 +12,9 @@ use domain::utils::base16::encode_string;
 
 use super::question::{Name, RecordType};
 
+/// The name of a service parameter as the `domain` crate writes it, and in RFC 9460 §14.3.2.
+const NO_DEFAULT_ALPN: (&str, &str) = ("nodefaultalpn", "no-default-alpn");
+
 /// A resource record of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceRecord {
@@ -89,6 +92,7 @@ fn parse_data(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> RecordData {
         )),
         AllRecordData::Https(https) => {
             let (target, params) = (https.target().to_vec(), https.params().to_string());
+            let params = params.replace(NO_DEFAULT_ALPN.0, NO_DEFAULT_ALPN.1);
             RecordData::Text(
                 format!("{} {target} {params}", https.priority()).trim_end().to_string(),
             )

@@ -235,7 +235,8 @@ pub fn failure(state: ExchangeState, output: OutputEnd, input: InputEnd) -> Opti
 mod tests {
     use super::*;
     use crate::net::stream::Stream;
-    use std::net::{Shutdown, TcpListener, TcpStream};
+    use crate::test_run::tcp_pair;
+    use std::net::Shutdown;
     use std::os::unix::net::UnixStream;
     use std::time::Duration;
 
@@ -345,13 +346,12 @@ mod tests {
 
     #[test]
     fn failed_read_after_the_output_does_not_reset() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let mut stream = Stream::from_socket(listener.accept().unwrap().0.into()).unwrap();
+        let (local, peer) = tcp_pair();
+        let mut stream = Stream::from_socket(local).unwrap();
         let activity = Activity::default();
         let exchange = ExecExchange::new(&stream.handle, &activity);
         exchange.end_output(&OutputEnd::Complete);
-        socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        peer.set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);
         let received = exchange.receive(stream.reader.as_mut(), &mut None::<Vec<u8>>);
         assert!(matches!(received, InputEnd::Failed(_)));

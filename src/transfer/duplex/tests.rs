@@ -2,7 +2,6 @@
 //! on, a shutdown or a reset comes. Nothing is lost, and every session ends.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
@@ -16,6 +15,7 @@ use crate::error::ExitCode;
 use crate::net::stdio::FdStream;
 use crate::shutdown::ShutdownReason;
 use crate::test_rng::TestRng;
+use crate::test_run::{tcp_pair, unix_pair};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 /// The most that one side sends, in bytes.
@@ -26,13 +26,7 @@ impl DuplexObserver for NoObserver {}
 
 /// Both ends of a connection, over TCP or a Unix socket.
 fn pair(rng: &mut TestRng) -> (Stream, Socket) {
-    let (ours, theirs): (Socket, Socket) = match rng.in_range(2) {
-        0 => {
-            let (ours, theirs) = UnixStream::pair().unwrap();
-            (ours.into(), theirs.into())
-        }
-        _ => tcp_pair(),
-    };
+    let (ours, theirs) = if rng.in_range(2) == 0 { unix_pair() } else { tcp_pair() };
     theirs.set_read_timeout(Some(DEADLINE)).unwrap();
     theirs.set_write_timeout(Some(DEADLINE)).unwrap();
     (Stream::from_socket(ours).unwrap(), theirs)
@@ -181,12 +175,6 @@ fn half_closed_by_peer(
 
 type Ending = std::sync::mpsc::Receiver<DuplexOutcome>;
 
-fn tcp_pair() -> (Socket, Socket) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (ours.into(), listener.accept().unwrap().0.into())
-}
-
 #[test]
 fn peers_end_of_stream_turns_keepalive_probes_on() {
     let (ours, mut theirs) = tcp_pair();
@@ -214,8 +202,7 @@ fn peers_end_of_stream_turns_keepalive_probes_on() {
 /// As a keepalive probe finds it, or another process that has closed.
 #[test]
 fn lost_peer_ends_a_session_that_waits_for_input() {
-    let unix = || UnixStream::pair().map(|(ours, theirs)| (ours.into(), theirs.into())).unwrap();
-    for (ours, theirs) in [tcp_pair(), unix()] {
+    for (ours, theirs) in [tcp_pair(), unix_pair()] {
         let (_user, outcome) = half_closed_by_peer(ours, &theirs, DuplexOptions::default());
         theirs.set_linger(Some(Duration::ZERO)).unwrap();
         drop(theirs);

@@ -1,6 +1,6 @@
 //! The deadlines of a session, and what is in flight at a moment.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -106,15 +106,19 @@ impl Session<'_> {
 
     /// Whether our direction holds bytes, or its input does: it then fails, or ends, by itself.
     pub(super) fn is_about_to_send(&self) -> bool {
-        let input = self.input_fd.as_ref().map(AsFd::as_fd).or(self.input.standard);
-        let Some(input) = input else { return self.sent.has_in_flight() };
+        let Some(input) = self.input() else { return self.sent.has_in_flight() };
         let mut fds = [PollFd::from_borrowed_fd(input, PollFlags::IN)];
         let ready = poll_until(&mut fds, Some(Instant::now()));
         self.sent.has_in_flight() || ready.is_ok_and(|ready| ready > 0)
     }
 
-    /// Whether stdin is the input and holds bytes that have not been read yet.
-    pub(super) fn has_pending_stdin(&self) -> bool {
-        self.input.standard.is_some_and(|fd| rustix::io::ioctl_fionread(fd).unwrap_or(0) > 0)
+    /// Whether bytes of the input have been read and not sent, or not been read yet.
+    pub(super) fn has_pending_input(&self) -> bool {
+        let unread = |fd| rustix::io::ioctl_fionread(fd).unwrap_or(0);
+        self.sent.has_in_flight() || self.input().is_some_and(|fd| unread(fd) > 0)
+    }
+
+    fn input(&self) -> Option<BorrowedFd<'_>> {
+        self.input_fd.as_ref().map(AsFd::as_fd).or(self.input.standard)
     }
 }

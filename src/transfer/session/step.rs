@@ -180,11 +180,11 @@ impl Session<'_> {
         DuplexOutcome::failure(EndedBy::Reset, failure)
     }
 
-    /// Receiving failed: as [`Failure::receive`], and 18 while sent bytes are undelivered.
+    /// Receiving failed: as [`Failure::receive`], and 18 while bytes of the input are undelivered.
     fn receive_failed(&self, e: &io::Error) -> DuplexOutcome {
         let failure = Failure::receive(&self.info.peer, clone_io_error(e), self.received.total());
         let is_partial = failure.code == ExitCode::Receive
-            && (matches!(self.up, Running) && self.has_pending_stdin()
+            && (matches!(self.up, Running) && self.has_pending_input()
                 || self.connection.unacknowledged(self.sent.total()));
         let failure = if is_partial { failure.incomplete() } else { failure };
         DuplexOutcome::failure(EndedBy::Reset, failure)

@@ -2,9 +2,7 @@
 //! test's own.
 
 use std::io::{self, PipeReader, PipeWriter, Write};
-use std::net::{TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use socket2::Socket;
@@ -14,6 +12,7 @@ use super::*;
 use crate::error::ExitCode;
 use crate::net::stream::{Stream, Writer};
 use crate::shutdown::ShutdownReason;
+use crate::test_run::{tcp_pair, unix_pair};
 use crate::transfer::TransferError;
 use crate::transfer::directions::DirectionEvent::{Down, Up};
 use crate::transfer::directions::DirectionState::*;
@@ -68,18 +67,15 @@ impl DerefMut for Fixture {
 
 impl Fixture {
     fn tcp() -> Fixture {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        Fixture::new(ours.into(), listener.accept().unwrap().0.into())
+        Fixture::new(tcp_pair())
     }
 
     fn unix() -> Fixture {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        Fixture::new(ours.into(), theirs.into())
+        Fixture::new(unix_pair())
     }
 
     /// The input is a pipe.
-    fn new(socket: Socket, peer: Socket) -> Fixture {
+    fn new((socket, peer): (Socket, Socket)) -> Fixture {
         let Stream { handle, info, .. } = Stream::from_socket(socket).unwrap();
         let (input, user) = io::pipe().unwrap();
         let calls: &'static Calls = Box::leak(Box::default());
@@ -225,6 +221,21 @@ fn reset_before_data_is_56_and_after_data_18() {
             let failure = over.outcome.unwrap_err();
             assert_eq!((failure.phase, failure.code), (Phase::Receive, expected));
         }
+    }
+}
+
+#[test]
+fn reset_while_the_input_has_more_is_18() {
+    for is_in_flight in [true, false] {
+        let mut session = Fixture::tcp();
+        if is_in_flight {
+            session.sent.set_in_flight(true);
+        } else {
+            session.user.write_all(b"not read yet").unwrap();
+        }
+        session.on_event(Down(Failed(read_failed())));
+        let failure = wait_until_over(&session).outcome.unwrap_err();
+        assert_eq!((failure.phase, failure.code), (Phase::Receive, ExitCode::Partial));
     }
 }
 

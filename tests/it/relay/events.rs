@@ -51,6 +51,17 @@ fn closed_event_names_the_peer_that_ended_first_or_the_reset() {
 }
 
 #[test]
+fn error_of_a_single_connection_has_its_number() {
+    let events = events(|Ends { client, server }| {
+        send(&server, b"half");
+        reset(server);
+        read_to_end(&client);
+    });
+    let error = events.last().unwrap();
+    assert_eq!((&error["event"], &error["conn"]), (&"error".into(), &1.into()), "{error}");
+}
+
+#[test]
 fn text_names_both_directions() {
     let mut route = Route::relay_with("--once -v");
     let Ends { client, server } = route.connect();
@@ -72,9 +83,11 @@ fn step_of_connecting_has_one_line() {
     let log = route.relays.remove(0).wait().stderr;
     let prefix = format!("{peer}: ");
     let steps: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
-    let [socket, connecting] = steps[..] else { panic!("{log}") };
+    let [socket, connecting, from, to] = steps[..] else { panic!("{log}") };
     assert!(socket.starts_with("Creating socket"), "{log}");
     assert!(connecting.starts_with("Connecting to") && connecting.ends_with("done."), "{log}");
+    assert!(from.starts_with("Connected from ") && to.starts_with("Connected to "), "{log}");
+    assert!(log.contains(&format!(" (client {peer}) sends no more.")), "{log}");
 }
 
 #[test]

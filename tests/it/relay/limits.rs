@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use super::route::*;
+use crate::support::peer::wait_until_refused;
 use crate::support::process::Daemon;
 use crate::support::sockit::sockit;
 
@@ -165,6 +166,25 @@ fn malformed_address_is_usage_error() {
     ] {
         sockit(line).run().exits(2);
     }
+}
+
+#[test]
+fn second_signal_resets_both_peers() {
+    let mut route = Route::relay_with("--grace 1m");
+    let Ends { client, server } = route.connect();
+    send(&client, b"half of");
+    assert_eq!(receive(&server, 7), b"half of");
+    send(&server, b"an answer");
+    assert_eq!(receive(&client, 9), b"an answer");
+    let relay = route.relays.remove(0);
+    terminate(&relay);
+    // The first signal has been handled once the listener is closed.
+    wait_until_refused(relay.addr());
+    terminate(&relay);
+    for peer in [client, server] {
+        assert_eq!(read_to_end(&peer), (Vec::new(), End::Reset));
+    }
+    relay.wait().exits(143);
 }
 
 #[test]

@@ -62,6 +62,14 @@ fn names_and_aliases_are_followed() {
 }
 
 #[test]
+fn service_parameters_have_their_registered_names() {
+    let data = b"\0\x01\0\0\x01\0\x03\x02h2\0\x02\0\0\0\x03\0\x02\x01\xbb";
+    let server = answering(|reply| reply.has(65, data));
+    let run = ask(server, "--type HTTPS a.test");
+    run.exits(0).prints("1 . alpn=h2 no-default-alpn port=443\n");
+}
+
+#[test]
 fn nxdomain_and_nodata_are_distinguished() {
     let no_name = answering(|reply| reply.code(3));
     ask(no_name, "--type A a.test").exits(6).prints("").fails_at("resolve").logs("NXDOMAIN");
@@ -116,6 +124,19 @@ fn verify_with_a_family_accepts_addresses_of_the_other() {
     for flags in ["", "-4", "-6"] {
         let run = ask(server, &format!("--verify {flags} 192.0.2.9"));
         run.exits(0).prints("Validated hostname: b.test\n");
+    }
+}
+
+#[test]
+fn verify_needs_only_the_family_of_the_address() {
+    for (failing, code) in [(AAAA, 0), (A, 75)] {
+        let server = name_server(move |query| match query.kind() {
+            PTR => query.reply().has(PTR, &wire("b.test")).into(),
+            kind if kind == failing => query.reply().code(2).into(),
+            A => query.reply().a([192, 0, 2, 9]).into(),
+            _ => query.reply().into(),
+        });
+        ask(server, "--verify 192.0.2.9").exits(code);
     }
 }
 

@@ -304,6 +304,12 @@ pub fn wait_for_listener(port: u16) {
     wait_until("a listener", || has_listener(port));
 }
 
+/// Waits until a terminating server has closed its listener.
+#[track_caller]
+pub fn wait_until_refused(addr: SocketAddr) {
+    wait_until("the listener is closed", || TcpStream::connect(addr).is_err());
+}
+
 fn has_listener(port: u16) -> bool {
     let suffix = format!(":{port:04X}");
     has_socket(|socket| socket.local.ends_with(&suffix) && socket.state == "0A")

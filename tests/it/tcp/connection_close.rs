@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use crate::support::peer::{self, Script, connect, peer};
 use crate::support::proc_stats::peak_memory;
 use crate::support::sockit::sockit;
-use crate::support::wait_until;
 
 #[test]
 fn end_of_stdin_half_closes_and_the_answer_is_complete() {
@@ -513,18 +512,13 @@ fn request_after_sigterm(line: &str) -> Option<Result<Vec<u8>, std::io::ErrorKin
     server.wait_for_log("Accept new connection");
     let asked = Instant::now();
     server.signal(libc::SIGTERM);
-    refuses_connections(server.addr());
+    peer::wait_until_refused(server.addr());
     client.send("question\n");
     let in_time = asked.elapsed() < Duration::from_millis(200);
     let mut answer = Vec::new();
     let end = client.read_to_end(&mut answer);
     server.wait();
     in_time.then(|| end.map(|_| answer).map_err(|why| why.kind()))
-}
-
-/// Waits until a terminating server has closed its listener.
-fn refuses_connections(addr: std::net::SocketAddr) {
-    wait_until("the listener is closed", || TcpStream::connect(addr).is_err());
 }
 
 #[test]
@@ -578,9 +572,31 @@ fn second_signal_ends_the_server_immediately() {
     client.read_exact(&mut [0; 100]).unwrap();
     server.signal(libc::SIGTERM);
     // The first signal has been handled once the listener is closed.
-    refuses_connections(server.addr());
+    peer::wait_until_refused(server.addr());
     server.signal(libc::SIGTERM);
+    // An orderly end would make the interrupted transfer look complete.
+    let end = read_to_the_end(&mut client);
+    assert_eq!(end.map_err(|why| why.kind()), Err(std::io::ErrorKind::ConnectionReset));
     server.wait().exits(143);
+}
+
+#[test]
+fn hangup_resets_connections() {
+    let server = sockit("tcp-server --service chargen").serve();
+    let mut client = connect(server.addr());
+    client.read_exact(&mut [0; 100]).unwrap();
+    server.signal(libc::SIGHUP);
+    let end = read_to_the_end(&mut client);
+    assert_eq!(end.map_err(|why| why.kind()), Err(std::io::ErrorKind::ConnectionReset));
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = sockit("tcp-client -v").to(listener.local_addr().unwrap()).stdin_open();
+    let client = client.start();
+    let (mut accepted, _) = listener.accept().unwrap();
+    client.wait_for_log("Connected to");
+    client.signal(libc::SIGHUP);
+    let end = read_to_the_end(&mut accepted);
+    assert_eq!(end.map_err(|why| why.kind()), Err(std::io::ErrorKind::ConnectionReset));
 }
 
 #[test]

@@ -217,6 +217,14 @@ fn refused_connection_exits_7_and_names_its_target() {
 }
 
 #[test]
+fn stdin_that_cannot_be_read_exits_26() {
+    let (_reader, writer) = std::io::pipe().expect("a pipe");
+    let server = peer::does_nothing();
+    let run = sockit("tcp-client").to(server.addr()).stdin_from(writer).run();
+    run.exits(26).fails_at("stdin").logs("Bad file descriptor");
+}
+
+#[test]
 fn retry_connects_once_the_server_listens() {
     let port = peer::free_port();
     let client = sockit(&format!("tcp-client 127.0.0.1 {port} --retry 200 --retry-delay 20ms -v"))

@@ -75,6 +75,13 @@ fn only_names_are_looked_up() {
 }
 
 #[test]
+fn failed_lookup_is_logged_as_a_step() {
+    let run = sockit("tcp-client -v nosuch.invalid 80").run();
+    run.logs("Looking up nosuch.invalid... failed: ").fails_at("resolve");
+    sockit("tcp-client nosuch.invalid 80").run().fails_at("resolve").never_logs("Looking up");
+}
+
+#[test]
 fn delay_is_logged() {
     let echo = peer::echoes();
     let run = sockit("tcp-client -v --delay 20ms").to(echo.addr()).stdin("x").run();
