@@ -1,7 +1,7 @@
 //! The chunked transfer coding (RFC 9112 §7.1): sizes, extensions, data and trailers, each limited.
 
 use super::error::Error;
-use super::head::check_trailer;
+use super::head::parse_field;
 use super::line::{LineReader, bare_lf, strip_crlf};
 use super::syntax::{Leniency, quote};
 use extension::check;
@@ -161,6 +161,12 @@ fn parse_size(digits: &[u8]) -> Option<u64> {
         return None;
     }
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// Checks that a line of a trailer is a field (RFC 9112 §7.1.2), whose content is ignored.
+fn check_trailer(line: &[u8]) -> Result<(), Error> {
+    let wrong = |flaw| Error::protocol(format!("{flaw} in a trailer: {}", quote(line)));
+    parse_field(line, Leniency::Strict).map(drop).map_err(wrong)
 }
 
 #[cfg(test)]

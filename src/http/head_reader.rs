@@ -5,8 +5,7 @@
 
 use super::error::Error;
 use super::head::Head;
-use super::line::strip_line_end;
-use super::syntax::Leniency;
+use super::syntax::{Leniency, strip_line_end};
 
 /// The most empty lines before a status line; some servers end a previous body with one too many.
 const MAX_EMPTY_LINES: usize = 4;

@@ -5,7 +5,7 @@
 //! response smuggling. A CR anywhere else and a NUL are refused in both.
 
 use super::error::{Error, LENIENT};
-use super::syntax::{Leniency, quote};
+use super::syntax::{Leniency, strip_line_end};
 
 /// Collects one line at a time, of limited length.
 #[derive(Debug, Default)]
@@ -51,18 +51,4 @@ pub fn strip_crlf(line: &[u8], leniency: Leniency) -> Result<&[u8], Error> {
 /// The error of a line of chunk framing that ends without CR; `--lenient` accepts it.
 pub fn bare_lf() -> Error {
     Error::protocol("bare LF in chunk framing").with_hint(LENIENT)
-}
-
-/// Removes the end of a line; fails with 8 on a NUL or a bare CR.
-pub fn strip_line_end(line: &[u8]) -> Result<&[u8], Error> {
-    let text = match line {
-        [text @ .., b'\r', b'\n'] => text,
-        [text @ .., b'\n'] => text,
-        text => text,
-    };
-    match text.iter().find(|byte| matches!(byte, 0 | b'\r')) {
-        Some(0) => Err(Error::protocol(format!("NUL in {}", quote(text)))),
-        Some(_) => Err(Error::protocol(format!("bare CR in {}", quote(text)))),
-        None => Ok(text),
-    }
 }

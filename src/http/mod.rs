@@ -28,10 +28,12 @@
 //!
 //! A build without the feature `http` has no http-get; it parses heads for proxies only.
 
+#[cfg(feature = "http")]
 mod body_framing;
 #[cfg(feature = "http")]
 mod body_reader;
 pub mod challenge;
+#[cfg(feature = "http")]
 mod chunked;
 #[cfg(feature = "http")]
 mod coding;
@@ -39,6 +41,7 @@ mod error;
 mod event;
 mod head;
 pub mod head_reader;
+#[cfg(feature = "http")]
 mod line;
 pub mod range;
 #[cfg(feature = "http")]

@@ -1,5 +1,7 @@
 //! The basic grammar of HTTP: tokens, white space, lists (RFC 9110 §5.6).
 
+use super::error::Error;
+
 /// Whether malformed but unambiguous syntax is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leniency {
@@ -48,6 +50,20 @@ pub fn quote(bytes: &[u8]) -> String {
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_LEN)]);
     let more = if bytes.len() > MAX_LEN { "..." } else { "" };
     format!("\"{shown}{more}\"")
+}
+
+/// Removes the end of a line; fails with 8 on a NUL or a bare CR.
+pub fn strip_line_end(line: &[u8]) -> Result<&[u8], Error> {
+    let text = match line {
+        [text @ .., b'\r', b'\n'] => text,
+        [text @ .., b'\n'] => text,
+        text => text,
+    };
+    match text.iter().find(|byte| matches!(byte, 0 | b'\r')) {
+        Some(0) => Err(Error::protocol(format!("NUL in {}", quote(text)))),
+        Some(_) => Err(Error::protocol(format!("bare CR in {}", quote(text)))),
+        None => Ok(text),
+    }
 }
 
 #[cfg(test)]
