@@ -57,12 +57,12 @@ impl Attempts {
 
     /// Returns where to connect to for the target of this index, or the verdict if its name has no
     /// address.
-    pub fn resolve(&self, target: usize) -> Result<Vec<PendingProbe>, Verdict> {
+    pub fn resolve(&self, target: usize) -> Result<Vec<PendingProbe>, Box<Verdict>> {
         let (began, name) = (Instant::now(), &self.options.targets[target]);
         let destinations = self.destinations(name).map_err(|failure| {
             let verdict = Verdict::failed(&failure);
             self.log(name, None, &verdict);
-            verdict
+            Box::new(verdict)
         })?;
         let limit = self.limit(destinations.len(), began.elapsed());
         tracing::debug!(target = %name, addresses = destinations.len(), ?limit, "attempt");

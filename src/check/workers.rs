@@ -150,7 +150,7 @@ impl Workers {
                 }
             }
             Err(verdict) => {
-                state.schedule.attempted(target, verdict, Instant::now());
+                state.schedule.attempted(target, *verdict, Instant::now());
                 self.announce_result();
                 state
             }
