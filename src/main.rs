@@ -1,9 +1,10 @@
 //! Entry point: parses the arguments, starts logging, runs one command and turns its outcome into an
 //! exit code.
 
-use std::panic::PanicHookInfo;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
-use sockit::command::Cli;
+use anyhow::anyhow;
+use sockit::command::{Cli, Command};
 use sockit::error::{ExitCode, Failure, Phase};
 use sockit::logging::LogFormat;
 use sockit::process::{argv, privileges};
@@ -22,7 +23,7 @@ fn run(Parsed { cli, name }: Parsed<Cli>) -> ExitCode {
     sockit::logging::start(cli.output.verbose, format);
     let report = match cli.output.report() {
         Ok(report) => report,
-        Err(failure) => return report_error(&Report::plain(), &failure),
+        Err(failure) => return report_error(&Report::plain(), &failure.into()),
     };
     let panic_report = report.clone();
     std::panic::set_hook(Box::new(move |info| log_panic(&panic_report, info)));
@@ -31,17 +32,20 @@ fn run(Parsed { cli, name }: Parsed<Cli>) -> ExitCode {
         let _ = privileges::set_no_new_privs();
     }
     let _span = tracing::info_span!("command", name).entered();
-    let command = std::panic::AssertUnwindSafe(|| cli.command.run(&report));
-    let code = match std::panic::catch_unwind(command) {
-        Ok(Ok(code)) => code,
-        Ok(Err(failure)) => report_error(&report, &failure),
-        Err(_) => ExitCode::Negative,
-    };
+    let code = execute(cli.command, &report).unwrap_or_else(|error| report_error(&report, &error));
     report.finish(code)
 }
 
+/// Runs the command. A panic becomes an error without a phase.
+fn execute(command: Command, report: &Report) -> anyhow::Result<ExitCode> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| command.run(report)));
+    Ok(outcome.map_err(|_| anyhow!("internal error"))??)
+}
+
 /// Turns an error into its line and its exit code.
-fn report_error(report: &Report, failure: &Failure) -> ExitCode {
+fn report_error(report: &Report, error: &anyhow::Error) -> ExitCode {
+    // The panic hook has printed what is no failure of a phase.
+    let Some(failure) = error.downcast_ref::<Failure>() else { return ExitCode::Negative };
     // A run that a signal ended prints no error line, unless there is a hint: the exit code is enough.
     let is_signal = matches!(failure.code, ExitCode::Interrupted | ExitCode::Terminated);
     if !is_signal || failure.hint.is_some() {

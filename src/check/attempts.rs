@@ -62,7 +62,7 @@ impl Attempts {
         let destinations = self.destinations(name).map_err(|failure| {
             let verdict = Box::new(Verdict::failed(&failure));
             self.log(name, None, &verdict);
-            Box::new(verdict)
+            verdict
         })?;
         let limit = self.limit(destinations.len(), began.elapsed());
         tracing::debug!(target = %name, addresses = destinations.len(), ?limit, "attempt");
