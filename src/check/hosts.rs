@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Failure, Phase};
-use crate::net::connect_event::ConnectEvent;
+use crate::net::socket_event::SocketEvent;
 use crate::report::Report;
 use crate::resolver::{Family, STACK_SIZE, getaddrinfo};
 use crate::shutdown::earliest;
@@ -116,12 +116,12 @@ impl HostCache {
     fn start(&self, host: &Arc<str>) -> io::Result<()> {
         let (shared, lookup, family) = (self.shared.clone(), self.lookup, self.family);
         let (name, report) = (host.clone(), self.report.clone());
-        report.on_connect_event(ConnectEvent::Resolving(name.to_string()));
+        report.on_socket_event(SocketEvent::Resolving(name.to_string()));
         let thread = thread::Builder::new().name("resolve".into()).stack_size(STACK_SIZE);
         let started = thread.spawn(move || {
             let found = lookup(&name, family);
             if let Ok(found) = &found {
-                report.on_connect_event(ConnectEvent::Resolved(name.to_string(), found.clone()));
+                report.on_socket_event(SocketEvent::Resolved(name.to_string(), found.clone()));
             }
             let addresses = found.map(Arc::from).map_err(Arc::new);
             shared.lock().insert(name, Entry::Done { at: Instant::now(), addresses });

@@ -7,11 +7,11 @@ use super::options::{CheckOptions, HostOptions};
 use super::target::{CheckTarget, Protocol};
 use super::udp;
 use super::verdict::Verdict;
-use crate::net::connect_event::ConnectEvent;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::proxy::Route;
 use crate::net::retry::Retry;
+use crate::net::socket_event::SocketEvent;
 use crate::net::stream::Stream;
 use crate::report::check::CheckStatus;
 use crate::report::context::Context;
@@ -96,11 +96,11 @@ fn resolver_text(address: &SocketAddr) -> String {
 
 /// Logs the steps and warnings of proxies and TLS; those of TCP are in the verdict, and logged under
 /// `-vv`, where each has a complete line, as attempts are concurrent.
-fn log(event: ConnectEvent, context: &Context) {
-    use ConnectEvent::{HandshakeMessage, Layer, Warning};
+fn log(event: SocketEvent, context: &Context) {
+    use SocketEvent::{HandshakeMessage, Layer, Warning};
     let is_of_layer = matches!(event, Layer(_) | HandshakeMessage(_) | Warning(_));
     if is_of_layer || context.report.shows_traffic() && !event.is_beginning() {
-        context.report.on_connect_event(event);
+        context.report.on_socket_event(event);
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::options::CheckOptions;
 use super::run::{CheckResult, run};
 use crate::error::{ExitCode, Failure};
-use crate::net::connect_event::ConnectEvent;
+use crate::net::socket_event::SocketEvent;
 use crate::report::Report;
 use crate::report::check::CheckStatus;
 use crate::report::context::Context;
@@ -43,7 +43,7 @@ fn log_result(result: &CheckResult<'_>, report: &Report) {
     } else if verdict.status == CheckStatus::Closed {
         // An ICMP error, of which nc.openbsd prints nothing.
     } else if let Some(address) = address.and_then(|text| text.parse::<SocketAddr>().ok()) {
-        report.on_connect_event(ConnectEvent::Failed(address.into(), cause));
+        report.on_socket_event(SocketEvent::Failed(address.into(), cause));
     } else {
         let host = result.target.host().map(ToString::to_string).unwrap_or_default();
         report.failure(None, &Failure::new(verdict.phase, host, cause));

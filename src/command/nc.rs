@@ -95,7 +95,7 @@ fn run_program(
 ) -> Result<ExitCode, Failure> {
     let exec = Exec::new(program.program()?, GRACE);
     let context = Context::new(report, None)?;
-    let log = |event| report.on_connect_event(event);
+    let log = |event| report.on_socket_event(event);
     match command {
         Command::TcpClient(args) => {
             let dialer = args.dialer(report)?;
@@ -112,7 +112,7 @@ fn run_program(
 /// Exchanges stdin and stdout as datagrams.
 fn exchange(command: Command, options: Datagrams, report: &Report) -> Result<ExitCode, Failure> {
     let (std, context) = (StdStreams::of_process(), Context::new(report, None)?);
-    let log = |event| report.on_connect_event(event);
+    let log = |event| report.on_socket_event(event);
     let bound = |local: String| report.emit(&Event::Listening { local, awaited: "datagrams" });
     let job = options.job(std.stdin, report)?;
     let first_sender = |socket| {

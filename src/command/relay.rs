@@ -135,7 +135,7 @@ impl Args {
             let why = "--udp needs HOST:PORT on both sides";
             return Err(Failure::usage(Phase::Connect, "--udp", why));
         };
-        let log = |event| context.report.on_connect_event(event);
+        let log = |event| context.report.on_socket_event(event);
         let bind = bind(&listen, &self.connect, &context.shutdown, &log);
         let faults = self.faults.plan(FaultSpec::check_for_datagrams, &context.report)?;
         let socket = udp_socket("relay", bind, None)?;

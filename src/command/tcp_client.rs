@@ -38,7 +38,7 @@ impl Args {
         let dialer = self.dialer(report)?;
         let context = Context::new(report, self.session.run_timeout())?;
         let options = SessionOptions::from(&self.session);
-        let log = |event| report.on_connect_event(event);
+        let log = |event| report.on_socket_event(event);
         client::run(&context, &options, StdStreams::of_process(), || {
             dialer.connect(&context.shutdown, &log)
         })

@@ -41,7 +41,7 @@ impl Args {
         self.tls.warn_readable_key(report);
         let (hex, std) = (self.hex.open(report)?, StdStreams::of_process());
         let service = self.service.service(&mut limits, std, report)?;
-        let log = |event| report.on_connect_event(event);
+        let log = |event| report.on_socket_event(event);
         let bind = self.listen.bind(&context.shutdown, &log);
         let listener = self.listen.listener(&self.tcp, self.limits.backlog, bind)?;
         self.run_as.switch_user()?;

@@ -26,7 +26,7 @@ impl Args {
     pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let endpoint = self.target.endpoint()?;
         let context = Context::new(report, self.datagrams.timeout.0)?;
-        let log = |event| report.on_connect_event(event);
+        let log = |event| report.on_socket_event(event);
         let targets = || Targets::udp(&endpoint, self.socket.options(), &context, &log);
         if let Some(options) = self.datagrams.ping_options()? {
             return ping(targets()?, options, &context, Stdout::standard());

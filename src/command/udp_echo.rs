@@ -35,7 +35,7 @@ impl Args {
         let context = Context::new(report, self.limits.timeout.0)?;
         let hex = self.hex.open(report)?;
         let options = self.limits.server_options(&self.listen, Handler::Echo, Duration::ZERO);
-        let log = |event| report.on_connect_event(event);
+        let log = |event| report.on_socket_event(event);
         let bind = self.listen.bind(&context.shutdown, &log);
         let socket = bind::udp_socket("udp-echo", bind, None)?;
         self.run_as.switch_user()?;

@@ -39,7 +39,7 @@ impl Args {
         let (handler, delay) = (self.service.handler()?, self.service.delay());
         let hex = self.service.print.dump(report)?;
         let options = self.limits.server_options(&self.listen, handler, delay);
-        let log = |event| report.on_connect_event(event);
+        let log = |event| report.on_socket_event(event);
         let bind = self.listen.bind(&context.shutdown, &log);
         let socket = bind::udp_socket("udp-server", bind, self.join.as_deref())?;
         self.run_as.switch_user()?;

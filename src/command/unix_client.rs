@@ -58,7 +58,7 @@ impl Args {
         }
         let context = Context::new(report, self.session.run_timeout())?;
         let options = SessionOptions::from(&self.session);
-        let log = |event| report.on_connect_event(event);
+        let log = |event| report.on_socket_event(event);
         let connect = || {
             self.retry.retry().call(&context.shutdown, &log, || {
                 dial(&address, self.connect_timeout.0, &context.shutdown, &log)
@@ -70,7 +70,7 @@ impl Args {
     fn send_datagrams(&self, address: &UnixAddress, report: &Report) -> Result<ExitCode, Failure> {
         let context = Context::new(report, self.session.timeout.and_then(|limit| limit.0))?;
         let job = self.send_job(report)?;
-        let log = |event| report.on_connect_event(event);
+        let log = |event| report.on_socket_event(event);
         let addresses = PeerAddresses::Unix { peer: address, local: None };
         let targets = Targets::new(addresses, self.retry.retry(), &context, &log);
         datagram::client::run(targets, job, &context, Stdout::standard())

@@ -82,7 +82,7 @@ impl Args {
 
     /// The socket that a service manager has passed, or one at the path.
     fn listener(&self, report: &Report) -> Result<Listener, Failure> {
-        let log = |event| report.on_connect_event(event);
+        let log = |event| report.on_socket_event(event);
         match passed_socket(SocketKind { name: "unix-server", inet: false, stream: true })? {
             Some(socket) => Listener::passed(socket),
             None => listen(&UnixAddress::parse(&self.path), self.mode, self.limits.backlog, &log),
@@ -116,7 +116,7 @@ impl Args {
 
     /// As [`Args::listener`], for datagrams.
     fn datagram_socket(&self, report: &Report) -> Result<BoundSocket, Failure> {
-        let log = |event| report.on_connect_event(event);
+        let log = |event| report.on_socket_event(event);
         match passed_socket(SocketKind { name: "unix-server", inet: false, stream: false })? {
             Some(socket) => Ok(BoundSocket { socket, socket_file: None }),
             None => unix::bind(&UnixAddress::parse(&self.path), Type::DGRAM, self.mode, &log),

@@ -19,11 +19,11 @@ use super::server::print::PrintFormat;
 use super::server::serve;
 use super::{DatagramGroup, DatagramSocket, RecvBuffer, Transmit, bind};
 use crate::error::{ExitCode, Failure, Phase};
-use crate::net::connect_event::ConnectEvent;
 use crate::net::endpoint::Endpoint;
 use crate::net::listen::ListenOptions;
 use crate::net::retry::Retry;
 use crate::net::socket::SocketOptions;
+use crate::net::socket_event::SocketEvent;
 use crate::net::stdout::Stdout;
 use crate::net::unix::{self, UnixAddress};
 use crate::process::program::Program;
@@ -334,7 +334,7 @@ fn texts(texts: &[&str]) -> DatagramSource {
 }
 
 fn send(test: &TestRun, to: SocketAddr, job: SendJob) -> Result<ExitCode, Failure> {
-    let log = |_: ConnectEvent| ();
+    let log = |_: SocketEvent| ();
     let targets = Targets::udp(&endpoint(to), target_options(), &test.context, &log)?;
     client::run(targets, job, &test.context, test.stdout)
 }
@@ -394,8 +394,8 @@ fn unanswered_datagrams_are_sent_to_the_next_attempt() {
     let options = TargetOptions { retry, ..target_options() };
     let to = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     // The server starts when the client retries.
-    let log = |event: ConnectEvent| {
-        if let ConnectEvent::Retrying(..) = event {
+    let log = |event: SocketEvent| {
+        if let SocketEvent::Retrying(..) = event {
             let socket = UdpSocket::bind(to).unwrap();
             thread::spawn(move || {
                 let mut buffer = [0; 9];
@@ -412,7 +412,7 @@ fn unanswered_datagrams_are_sent_to_the_next_attempt() {
 #[test]
 fn source_address_and_unix_peer_are_used() {
     let test = TestRun::new();
-    let log = |_: ConnectEvent| ();
+    let log = |_: SocketEvent| ();
     let source = Some("[::1]:0".parse().unwrap());
     let options = TargetOptions { source, ..target_options() };
     let failed = Targets::udp(&endpoint(echo(0, 0)), options, &test.context, &log).err().unwrap();
@@ -441,7 +441,7 @@ fn source_address_and_unix_peer_are_used() {
 }
 
 fn pinged(test: &TestRun, to: SocketAddr, reply_timeout: Duration) -> (u8, String) {
-    let log = |_: ConnectEvent| ();
+    let log = |_: SocketEvent| ();
     let targets = Targets::udp(&endpoint(to), target_options(), &test.context, &log).unwrap();
     let interval = Duration::from_millis(1);
     let options = PingOptions { count: 3, interval, reply_timeout: Some(reply_timeout), size: 64 };

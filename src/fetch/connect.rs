@@ -7,12 +7,12 @@ use super::resume::ResumePoint;
 use crate::error::{Failure, Phase};
 use crate::http::HttpUrl;
 use crate::http::request::{Request, masked_lines};
-use crate::net::connect_event::ConnectEvent;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::proxy::basic::basic_auth;
 use crate::net::proxy::{Proxy, Route};
 use crate::net::retry::Retry;
+use crate::net::socket_event::SocketEvent;
 use crate::net::stream::Stream;
 use crate::report::event::{Closed, Event, Role};
 
@@ -24,8 +24,8 @@ impl Download<'_> {
         let stream = dialer.connect(&self.context.shutdown, &|step| {
             self.timing.step(&step);
             match step {
-                ConnectEvent::Warning(text) => report.warn(Some(self.conn), text),
-                step => report.on_connect_event(step),
+                SocketEvent::Warning(text) => report.warn(Some(self.conn), text),
+                step => report.on_socket_event(step),
             }
         })?;
         self.timing.connected();

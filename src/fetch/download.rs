@@ -14,8 +14,8 @@ use super::timings::Timing;
 use super::transaction::Transaction;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::http::HttpUrl;
-use crate::net::connect_event::ConnectEvent;
 use crate::net::proxy::Route;
+use crate::net::socket_event::SocketEvent;
 use crate::net::stdout::{self, Stdout};
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event};
@@ -158,7 +158,7 @@ impl<'a> Download<'a> {
     /// Begins the next attempt, after its delay.
     fn retry(&self, attempts: &mut Attempts<'_>, min_delay: Duration) -> Result<(), Failure> {
         let delay = attempts.retry(min_delay);
-        let event = ConnectEvent::Retrying(attempts.retries, delay);
+        let event = SocketEvent::Retrying(attempts.retries, delay);
         self.context.report.step(|| event.to_string());
         self.sleep(delay, Phase::Receive)
     }

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::net::connect_event::ConnectEvent;
+use crate::net::socket_event::SocketEvent;
 use crate::report::event::{Event, Timings};
 
 /// The times of the phases of a download, added up over its redirects.
@@ -35,16 +35,16 @@ impl Timing {
     }
 
     /// Adds the time until this step of connecting.
-    pub fn step(&self, step: &ConnectEvent) {
+    pub fn step(&self, step: &SocketEvent) {
         let now = Instant::now();
         let mut phases = self.phases();
         let since = phases.last.map_or(Duration::ZERO, |last| now - last);
         match step {
-            ConnectEvent::Resolving(_) => {}
-            ConnectEvent::Resolved(..) | ConnectEvent::Numeric => phases.dns += since,
-            ConnectEvent::Connected(_) => phases.connect += since,
+            SocketEvent::Resolving(_) => {}
+            SocketEvent::Resolved(..) | SocketEvent::Numeric => phases.dns += since,
+            SocketEvent::Connected(_) => phases.connect += since,
             // A Unix socket is connected without a lookup.
-            ConnectEvent::Connecting(_) if phases.last.is_none() => {}
+            SocketEvent::Connecting(_) if phases.last.is_none() => {}
             _ => return,
         }
         phases.last = Some(now);

@@ -6,8 +6,8 @@ use super::connect::FamilyFlags;
 use super::socket::{SocketFlags, TcpFlags};
 use crate::error::Failure;
 use crate::net::address::Address;
-use crate::net::connect_event::OnConnectEvent;
 use crate::net::listen::{ListenOptions, Listener};
+use crate::net::socket_event::OnSocketEvent;
 use crate::net::stdout::Stdout;
 use crate::process::systemd::{SocketKind, passed_socket};
 use crate::shutdown::Shutdown;
@@ -70,7 +70,7 @@ impl ListenFlags {
 
     /// The address to listen on; `shutdown` cancels the lookup of the host, and `emit` receives the
     /// steps.
-    pub fn bind<'a>(&self, shutdown: &'a Shutdown, emit: OnConnectEvent<'a>) -> ListenOptions<'a> {
+    pub fn bind<'a>(&self, shutdown: &'a Shutdown, emit: OnSocketEvent<'a>) -> ListenOptions<'a> {
         ListenOptions {
             host: self.host.clone(),
             port: self.port.clone(),

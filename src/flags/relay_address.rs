@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use super::connect::ConnectFlags;
 use crate::error::{Failure, Phase};
-use crate::net::connect_event::OnConnectEvent;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::listen::{ListenOptions, Listener};
 use crate::net::proxy::Route;
+use crate::net::socket_event::OnSocketEvent;
 use crate::net::unix::{self, UnixAddress};
 use crate::process::systemd::{SocketKind, passed_socket};
 use crate::report::context::Context;
@@ -87,7 +87,7 @@ impl RelayAddress {
         if let Some(socket) = passed_socket(SocketKind { name: "relay", inet, stream: true })? {
             return Listener::passed(socket);
         }
-        let log = |event| context.report.on_connect_event(event);
+        let log = |event| context.report.on_socket_event(event);
         match self {
             RelayAddress::Unix(name) => unix::listen(name, UNIX_MODE, backlog, &log),
             RelayAddress::Inet(address) => {
@@ -124,7 +124,7 @@ pub fn bind<'a>(
     address: &Endpoint,
     connect: &ConnectFlags,
     shutdown: &'a Shutdown,
-    emit: OnConnectEvent<'a>,
+    emit: OnSocketEvent<'a>,
 ) -> ListenOptions<'a> {
     ListenOptions {
         host: address.host.clone(),

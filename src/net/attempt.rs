@@ -3,8 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::connect_event::{ConnectEvent, OnConnectEvent};
 use super::endpoint::Endpoint;
+use super::socket_event::{OnSocketEvent, SocketEvent};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::resolver::Deadline;
 use crate::shutdown::{Shutdown, ShutdownReason, earliest};
@@ -18,7 +18,7 @@ pub(super) struct Attempt<'a> {
     pub timeout: Option<Duration>,
     pub timeout_at: Option<Instant>,
     pub shutdown: &'a Shutdown,
-    pub emit: OnConnectEvent<'a>,
+    pub emit: OnSocketEvent<'a>,
 }
 
 impl<'a> Attempt<'a> {
@@ -27,7 +27,7 @@ impl<'a> Attempt<'a> {
         endpoint: &'a Endpoint,
         timeout: Option<Duration>,
         shutdown: &'a Shutdown,
-        emit: OnConnectEvent<'a>,
+        emit: OnSocketEvent<'a>,
     ) -> Attempt<'a> {
         let timeout_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Attempt { endpoint, timeout, timeout_at, shutdown, emit }
@@ -45,7 +45,7 @@ impl<'a> Attempt<'a> {
 
     /// Emits a line of a layer.
     pub fn log(&self, text: String) {
-        (self.emit)(ConnectEvent::Layer(text));
+        (self.emit)(SocketEvent::Layer(text));
     }
 
     /// The failure to connect.

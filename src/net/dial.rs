@@ -12,7 +12,6 @@ use socket2::Socket;
 
 use super::address::{Address, with_zone_hint};
 use super::attempt::Attempt;
-use super::connect_event::{ConnectEvent, OnConnectEvent};
 use super::endpoint::Endpoint;
 use super::happy_eyeballs;
 use super::layer::{HandshakeContext, Layer};
@@ -20,6 +19,7 @@ use super::name_lookup::NameLookup;
 use super::proxy::{Proxy, Route, Target};
 use super::retry::Retry;
 use super::socket::SocketOptions;
+use super::socket_event::{OnSocketEvent, SocketEvent};
 use super::stream::Stream;
 use super::unix;
 use crate::error::{ExitCode, Failure, Phase};
@@ -55,11 +55,7 @@ impl Dialer {
     ///
     /// Fails at [`Phase::Port`], [`Phase::Resolve`], [`Phase::Socket`], [`Phase::Bind`] (the local
     /// address), [`Phase::Connect`] or the phase of a layer.
-    pub fn connect(
-        &self,
-        shutdown: &Shutdown,
-        emit: OnConnectEvent<'_>,
-    ) -> Result<Stream, Failure> {
+    pub fn connect(&self, shutdown: &Shutdown, emit: OnSocketEvent<'_>) -> Result<Stream, Failure> {
         self.retry.call(shutdown, emit, || {
             self.connect_once(&Attempt::new(&self.endpoint, self.timeout, shutdown, emit))
         })
@@ -143,16 +139,16 @@ impl Dialer {
     fn open_socket(
         &self,
         address: &SocketAddr,
-        emit: OnConnectEvent<'_>,
+        emit: OnSocketEvent<'_>,
     ) -> Result<Socket, Failure> {
         let socket = self.options.tcp_socket(address)?;
-        emit(ConnectEvent::socket(address, ""));
+        emit(SocketEvent::socket(address, ""));
         if let Some(source) = self.source {
             let failed = |e| with_zone_hint(Failure::new(Phase::Bind, source, e), &source);
             socket.set_reuse_address(true).map_err(failed)?;
-            emit(ConnectEvent::ReuseAddress);
+            emit(SocketEvent::ReuseAddress);
             socket.bind(&source.into()).map_err(failed)?;
-            emit(ConnectEvent::Bound(source.to_string()));
+            emit(SocketEvent::Bound(source.to_string()));
         }
         Ok(socket)
     }

@@ -15,7 +15,7 @@ use socket2::Socket;
 use super::address::with_zone_hint;
 use super::attempt::Attempt;
 use super::candidate::Candidate;
-use super::connect_event::ConnectEvent;
+use super::socket_event::SocketEvent;
 use crate::error::Failure;
 use crate::shutdown::{ShutdownReason, WaitOutcome, earliest};
 
@@ -65,7 +65,7 @@ pub(super) fn connect(
         }
     };
     for Candidate { address, .. } in race.running {
-        (attempt.emit)(ConnectEvent::Abandoned(address.into()));
+        (attempt.emit)(SocketEvent::Abandoned(address.into()));
     }
     Ok(connected)
 }
@@ -95,7 +95,7 @@ impl Race<'_> {
         };
         let waiting = self.waiting.len();
         tracing::debug!(%address, waiting, running = self.running.len(), "connects");
-        (self.attempt.emit)(ConnectEvent::Connecting(address.into()));
+        (self.attempt.emit)(SocketEvent::Connecting(address.into()));
         self.next_start = Instant::now() + ATTEMPT_DELAY;
         let candidate = Candidate { socket, address };
         let result = candidate.start();
@@ -153,7 +153,7 @@ impl Race<'_> {
     /// The deadline has passed for all that still connect.
     fn timed_out(&self) -> Failure {
         for Candidate { address, .. } in &self.running {
-            (self.attempt.emit)(ConnectEvent::TimedOut((*address).into()));
+            (self.attempt.emit)(SocketEvent::TimedOut((*address).into()));
         }
         self.attempt.timed_out()
     }
@@ -169,7 +169,7 @@ impl Race<'_> {
             None => self.running.push(candidate),
             Some(Ok(())) => {
                 tracing::debug!(%address, "is connected first");
-                (self.attempt.emit)(ConnectEvent::Connected(address.into()));
+                (self.attempt.emit)(SocketEvent::Connected(address.into()));
                 return Some(candidate);
             }
             Some(Err(e)) => self.failed(address, self.attempt.failed(e)),
@@ -183,7 +183,7 @@ impl Race<'_> {
             Some(reason) if !self.is_only => format!("{}; {reason}", failure.cause()),
             _ => failure.cause(),
         };
-        (self.attempt.emit)(ConnectEvent::Failed(address.into(), cause));
+        (self.attempt.emit)(SocketEvent::Failed(address.into(), cause));
         tracing::debug!(%address, cause = failure.cause(), "failed, the next is due");
         self.next_start = Instant::now();
         if self.failure.is_none() || self.preferred == Some(address) {

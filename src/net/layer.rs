@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 use socket2::Socket;
 
-use super::connect_event::{ConnectEvent, OnConnectEvent};
+use super::socket_event::{OnSocketEvent, SocketEvent};
 use super::stream::Stream;
 use crate::error::{Failure, Phase};
 use crate::net::activity::Activity;
@@ -38,7 +38,7 @@ pub struct HandshakeContext<'a> {
     /// Records that a server's connection is idle while it waits.
     pub activity: Option<&'a Activity>,
     /// Where the steps are reported.
-    pub emit: OnConnectEvent<'a>,
+    pub emit: OnSocketEvent<'a>,
 }
 
 impl HandshakeContext<'_> {
@@ -77,11 +77,11 @@ impl HandshakeContext<'_> {
 
     /// Reports a step of the handshake (`-v`).
     pub fn log(&self, text: impl Into<String>) {
-        (self.emit)(ConnectEvent::Layer(text.into()));
+        (self.emit)(SocketEvent::Layer(text.into()));
     }
 
     /// Reports a message of the handshake (`-vv`): `>` was sent, `<` received. It has no credentials.
     pub fn log_message(&self, text: impl Into<String>) {
-        (self.emit)(ConnectEvent::HandshakeMessage(text.into()));
+        (self.emit)(SocketEvent::HandshakeMessage(text.into()));
     }
 }

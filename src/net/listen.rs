@@ -6,10 +6,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Socket, Type};
 
 use super::address::{Address, with_zone_hint};
-use super::connect_event::{ConnectEvent, OnConnectEvent};
 use super::endpoint::parse_host;
 use super::name_lookup::NameLookup;
 use super::socket::SocketOptions;
+use super::socket_event::{OnSocketEvent, SocketEvent};
 use super::socket_file::SocketFileGuard;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::resolver::{Deadline, Family};
@@ -28,7 +28,7 @@ pub struct ListenOptions<'a> {
     /// The deadline for resolving the host.
     pub deadline: Deadline<'a>,
     /// Receives the steps.
-    pub emit: OnConnectEvent<'a>,
+    pub emit: OnSocketEvent<'a>,
 }
 
 /// A listening socket and its address.
@@ -57,10 +57,10 @@ impl Listener {
         socket: Socket,
         socket_file: Option<SocketFileGuard>,
         backlog: i32,
-        emit: OnConnectEvent<'_>,
+        emit: OnSocketEvent<'_>,
     ) -> io::Result<Listener> {
         socket.listen(backlog)?;
-        emit(ConnectEvent::Listening(backlog));
+        emit(SocketEvent::Listening(backlog));
         socket.set_nonblocking(true)?;
         let local = Address::from(&socket.local_addr()?);
         Ok(Listener { socket, local, socket_file })
@@ -122,12 +122,12 @@ impl ListenOptions<'_> {
         let opened = self.options.open(kind, address);
         let socket = opened.map_err(|failure| failure.with_code(ExitCode::Bind))?;
         let kind_name = if kind == Type::STREAM { ", TCP" } else { ", UDP" };
-        (self.emit)(ConnectEvent::socket(address, kind_name));
+        (self.emit)(SocketEvent::socket(address, kind_name));
         self.prepare(&socket, kind, address)
             .and_then(|()| socket.bind(&(*address).into()))
             .map_err(|e| self.with_hints(Failure::new(Phase::Bind, address, e)))
             .map_err(|failure| with_zone_hint(failure, address))?;
-        (self.emit)(ConnectEvent::Bound(address.to_string()));
+        (self.emit)(SocketEvent::Bound(address.to_string()));
         Ok(socket)
     }
 
@@ -136,7 +136,7 @@ impl ListenOptions<'_> {
             // Allows to bind while connections of an earlier run are in TIME_WAIT, and several
             // members of a multicast group on one machine.
             socket.set_reuse_address(true)?;
-            (self.emit)(ConnectEvent::ReuseAddress);
+            (self.emit)(SocketEvent::ReuseAddress);
         }
         if address.is_ipv6() {
             let both = self.is_any_interface() && self.family == Family::Any;

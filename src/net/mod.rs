@@ -1,13 +1,12 @@
 //! Addresses and sockets: connecting, listening, and streams with their layers.
 //!
 //! Nothing here depends on flags, JSON or services; steps are reported to a callback
-//! ([`connect_event::OnConnectEvent`]).
+//! ([`socket_event::OnSocketEvent`]).
 
 pub mod activity;
 pub mod address;
 mod attempt;
 mod candidate;
-pub mod connect_event;
 mod connection_handle;
 mod connection_info;
 pub mod dial;
@@ -22,6 +21,7 @@ pub mod port_owner;
 pub mod proxy;
 pub mod retry;
 pub mod socket;
+pub mod socket_event;
 pub mod socket_file;
 pub mod source;
 pub mod stdio;

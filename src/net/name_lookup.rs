@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::connect_event::{ConnectEvent, OnConnectEvent};
+use super::socket_event::{OnSocketEvent, SocketEvent};
 use crate::error::Failure;
 use crate::resolver::{self, Deadline, Family};
 
@@ -14,7 +14,7 @@ pub struct NameLookup<'a> {
     /// When a lookup ends.
     pub deadline: Deadline<'a>,
     /// Receives the events.
-    pub emit: OnConnectEvent<'a>,
+    pub emit: OnSocketEvent<'a>,
 }
 
 impl NameLookup<'_> {
@@ -23,7 +23,7 @@ impl NameLookup<'_> {
     pub fn port(&self, word: &str, proto: &str) -> Result<u16, Failure> {
         let port = resolver::port(word, proto)?;
         if !word.bytes().all(|byte| byte.is_ascii_digit()) {
-            (self.emit)(ConnectEvent::FoundPort(port));
+            (self.emit)(SocketEvent::FoundPort(port));
         }
         Ok(port)
     }
@@ -32,13 +32,13 @@ impl NameLookup<'_> {
     pub fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         let is_name = !resolver::is_address(host);
         if is_name {
-            (self.emit)(ConnectEvent::Resolving(host.to_string()));
+            (self.emit)(SocketEvent::Resolving(host.to_string()));
         }
         let found = resolver::addresses(host, port, self.family, self.deadline);
         (self.emit)(match &found {
-            _ if !is_name => ConnectEvent::Numeric,
-            Ok(found) => ConnectEvent::Resolved(host.to_string(), found.clone()),
-            Err(failure) => ConnectEvent::Unresolved(host.to_string(), failure.cause()),
+            _ if !is_name => SocketEvent::Numeric,
+            Ok(found) => SocketEvent::Resolved(host.to_string(), found.clone()),
+            Err(failure) => SocketEvent::Unresolved(host.to_string(), failure.cause()),
         });
         found
     }

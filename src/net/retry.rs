@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::connect_event::{ConnectEvent, OnConnectEvent};
+use super::socket_event::{OnSocketEvent, SocketEvent};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::shutdown::Shutdown;
 
@@ -21,7 +21,7 @@ pub struct RetryState<'a> {
     retry: Retry,
     done: u32,
     shutdown: &'a Shutdown,
-    emit: OnConnectEvent<'a>,
+    emit: OnSocketEvent<'a>,
 }
 
 impl Retry {
@@ -31,7 +31,7 @@ impl Retry {
     pub fn call<T>(
         self,
         shutdown: &Shutdown,
-        emit: OnConnectEvent<'_>,
+        emit: OnSocketEvent<'_>,
         mut attempt: impl FnMut() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let mut state = RetryState::new(self, shutdown, emit);
@@ -46,7 +46,7 @@ impl Retry {
 
 impl<'a> RetryState<'a> {
     /// The state before the first attempt.
-    pub fn new(retry: Retry, shutdown: &'a Shutdown, emit: OnConnectEvent<'a>) -> RetryState<'a> {
+    pub fn new(retry: Retry, shutdown: &'a Shutdown, emit: OnSocketEvent<'a>) -> RetryState<'a> {
         RetryState { retry, done: 0, shutdown, emit }
     }
 
@@ -66,8 +66,8 @@ impl<'a> RetryState<'a> {
         self.done += 1;
         let delay = self.retry.delay.as_secs_f64();
         tracing::debug!(retry = self.done, of = self.retry.times, delay, "will be retried");
-        (self.emit)(ConnectEvent::Layer(failure.to_string()));
-        (self.emit)(ConnectEvent::Retrying(self.done, self.retry.delay));
+        (self.emit)(SocketEvent::Layer(failure.to_string()));
+        (self.emit)(SocketEvent::Retrying(self.done, self.retry.delay));
         let cancelled = |reason| Failure::shutdown(Phase::Connect, &failure.target, reason);
         self.shutdown.sleep(self.retry.delay).map_err(cancelled)
     }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::address::Address;
-use super::connect_event::{ConnectEvent, OnConnectEvent};
 use super::listen::Listener;
+use super::socket_event::{OnSocketEvent, SocketEvent};
 use super::socket_file;
 use super::stream::Stream;
 use crate::error::{ExitCode, Failure, Phase};
@@ -87,20 +87,20 @@ pub fn bind(
     name: &UnixAddress,
     kind: Type,
     mode: u32,
-    emit: OnConnectEvent<'_>,
+    emit: OnSocketEvent<'_>,
 ) -> Result<BoundSocket, Failure> {
     let failed = |e: io::Error| Failure::new(Phase::Bind, name, e);
     let address = name.address().map_err(failed)?;
     let socket = Socket::new(Domain::UNIX, kind, None)
         .map_err(|e| Failure::new(Phase::Socket, name, e).with_code(ExitCode::Bind))?;
     let is_stream = kind == Type::STREAM;
-    emit(ConnectEvent::Socket(if is_stream { "Unix, stream" } else { "Unix, datagram" }.into()));
+    emit(SocketEvent::Socket(if is_stream { "Unix, stream" } else { "Unix, datagram" }.into()));
     let socket_file = match name {
         UnixAddress::Abstract(_) => socket.bind(&address).map(|()| None),
         UnixAddress::Path(path) => socket_file::bind(path, &socket, &address, mode).map(Some),
     };
     let socket_file = socket_file.map_err(failed)?;
-    emit(ConnectEvent::Bound(name.to_string()));
+    emit(SocketEvent::Bound(name.to_string()));
     Ok(BoundSocket { socket, socket_file })
 }
 
@@ -109,7 +109,7 @@ pub fn listen(
     name: &UnixAddress,
     mode: u32,
     backlog: i32,
-    emit: OnConnectEvent<'_>,
+    emit: OnSocketEvent<'_>,
 ) -> Result<Listener, Failure> {
     let lock = match name {
         UnixAddress::Path(path) => socket_file::lock_directory(path),
@@ -128,7 +128,7 @@ pub fn dial(
     name: &UnixAddress,
     timeout: Option<Duration>,
     shutdown: &Shutdown,
-    emit: OnConnectEvent<'_>,
+    emit: OnSocketEvent<'_>,
 ) -> Result<Stream, Failure> {
     let failed = |e: io::Error| match e.raw_os_error() {
         Some(libc::EPROTOTYPE) => Failure::new(Phase::Connect, name, e).with_hint(
@@ -139,8 +139,8 @@ pub fn dial(
     let address = name.address().map_err(failed)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)
         .map_err(|e| Failure::new(Phase::Socket, name, e))?;
-    emit(ConnectEvent::Socket("Unix".into()));
-    emit(ConnectEvent::Connecting(Address::from(&address)));
+    emit(SocketEvent::Socket("Unix".into()));
+    emit(SocketEvent::Connecting(Address::from(&address)));
     socket.set_nonblocking(true).map_err(failed)?;
     let timeout_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let deadline = earliest(timeout_at, shutdown.deadline());
@@ -157,7 +157,7 @@ pub fn dial(
             return Err(Failure::timeout(Phase::Connect, name, timeout.unwrap_or_default()));
         }
     }
-    emit(ConnectEvent::Connected(Address::from(&address)));
+    emit(SocketEvent::Connected(Address::from(&address)));
     socket.set_nonblocking(false).map_err(failed)?;
     Stream::from_socket(socket).map_err(failed)
 }

@@ -46,7 +46,7 @@ pub fn run(flow: &Flow, can_end: impl Fn() -> bool) {
 
 fn connect(flow: &Flow) -> Result<ConnectedFlow<'_>, Failure> {
     let Context { report, shutdown } = &flow.options.context;
-    let log = |event| report.on_connect_event(event);
+    let log = |event| report.on_socket_event(event);
     let retry = &flow.options.dialer.retry;
     let (target, address) = retry.call(shutdown, &log, || open_socket(flow))?;
     if report.is_enabled(Level::Detail) {

@@ -61,7 +61,7 @@ impl RelayService {
     /// Connects to the target of connection `conn`, which `client` has opened.
     fn connect(&self, conn: u64, client: &Address) -> Result<Stream, Failure> {
         let Context { report, shutdown } = &self.context;
-        let log = |event| report.on_connect_event_of(conn, client, event);
+        let log = |event| report.on_socket_event_of(conn, client, event);
         let target = self.options.dialer.connect(shutdown, &log)?;
         if report.is_enabled(Level::Detail) {
             let client = Some(client.to_string());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::escape::escape;
 use super::event::{ErrorEvent, Event, Side};
 use crate::error::{ExitCode, Phase};
-use crate::net::connect_event::ConnectEvent;
+use crate::net::socket_event::SocketEvent;
 use crate::resolver::{getaddrinfo, run_with_deadline, service_name};
 
 /// How long a name is looked up for an address that is printed.
@@ -53,11 +53,11 @@ impl NetcatWords {
     }
 
     /// The line of a step of connecting.
-    pub fn connect_line(&self, event: &ConnectEvent) -> Option<String> {
+    pub fn connect_line(&self, event: &SocketEvent) -> Option<String> {
         match event {
-            ConnectEvent::Failed(address, cause) => self.connect_failed(address.inet()?, cause),
+            SocketEvent::Failed(address, cause) => self.connect_failed(address.inet()?, cause),
             // A connection has an event of its own.
-            ConnectEvent::Connected(address) if self.verbose && self.protocol == "udp" => {
+            SocketEvent::Connected(address) if self.verbose && self.protocol == "udp" => {
                 Some(self.succeeded(address.inet()?))
             }
             _ => None,

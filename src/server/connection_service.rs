@@ -168,7 +168,7 @@ impl ConnectionService {
     #[inline(never)]
     fn handshake(&self, layer: &dyn Layer, connection: &mut Connection) -> Result<(), Failure> {
         let (conn, peer) = (connection.conn, connection.info().peer.to_string());
-        let log = |event| self.context.report.on_connect_event_of(conn, &peer, event);
+        let log = |event| self.context.report.on_socket_event_of(conn, &peer, event);
         connection.stream = layer.wrap(
             connection.take_stream(),
             &HandshakeContext {

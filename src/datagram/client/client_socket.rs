@@ -12,7 +12,7 @@ use socket2::{SockAddr, Socket, Type};
 use crate::datagram::{DatagramSocket, RecvBuffer, RecvMeta, Transmit};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
-use crate::net::connect_event::ConnectEvent;
+use crate::net::socket_event::SocketEvent;
 use crate::net::socket_file::SocketFileGuard;
 use crate::net::unix::{self, BoundSocket, UnixAddress};
 use crate::report::Report;
@@ -62,13 +62,13 @@ impl ClientSocket {
             _ => Failure::new(Phase::Connect, name, e),
         };
         let peer = name.address().map_err(failed)?;
-        let log = |event| context.report.on_connect_event(event);
+        let log = |event| context.report.on_socket_event(event);
         let BoundSocket { socket, socket_file } = match local {
             Some(local) => unix::bind(local, Type::DGRAM, 0o600, &log)?,
             None => bind_unix(name, &context.report)?,
         };
         socket.connect(&peer).map_err(failed)?;
-        log(ConnectEvent::Connected(Address::from(&peer)));
+        log(SocketEvent::Connected(Address::from(&peer)));
         let opened = ClientSocket::new(socket, Address::from(&peer), RecvBuffer::Grow, context)?;
         Ok(ClientSocket { socket_file, ..opened })
     }
@@ -140,18 +140,18 @@ fn clone_error(error: &io::Error) -> io::Error {
 fn bind_unix(peer: &UnixAddress, report: &Report) -> Result<BoundSocket, Failure> {
     let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)
         .map_err(|e| Failure::new(Phase::Socket, peer, e))?;
-    report.on_connect_event(ConnectEvent::Socket("Unix, datagram".into()));
+    report.on_socket_event(SocketEvent::Socket("Unix, datagram".into()));
     SockAddr::unix("")
         .and_then(|unnamed| socket.bind(&unnamed))
         .map_err(|e| Failure::new(Phase::Bind, peer, e))?;
-    report.on_connect_event(ConnectEvent::Bound("a name that the kernel chooses".into()));
+    report.on_socket_event(SocketEvent::Bound("a name that the kernel chooses".into()));
     Ok(BoundSocket { socket, socket_file: None })
 }
 
 /// A Unix socket with a name, without which the peer cannot reply: a file that is removed at exit.
 #[cfg(not(target_os = "linux"))]
 fn bind_unix(_: &UnixAddress, report: &Report) -> Result<BoundSocket, Failure> {
-    let log = |event| report.on_connect_event(event);
+    let log = |event| report.on_socket_event(event);
     let file = format!("sockit-{}.sock", std::process::id());
     unix::bind(&UnixAddress::Path(std::env::temp_dir().join(file)), Type::DGRAM, 0o600, &log)
 }

@@ -7,10 +7,10 @@ use socket2::Socket;
 use super::client_socket::ClientSocket;
 use super::udp_target::{self, TargetOptions};
 use crate::error::{Failure, Phase};
-use crate::net::connect_event::OnConnectEvent;
 use crate::net::endpoint::Endpoint;
 use crate::net::name_lookup::NameLookup;
 use crate::net::retry::{Retry, RetryState};
+use crate::net::socket_event::OnSocketEvent;
 use crate::net::unix::UnixAddress;
 use crate::report::context::Context;
 
@@ -44,7 +44,7 @@ impl<'a> Targets<'a> {
         addresses: PeerAddresses<'a>,
         retry: Retry,
         context: &'a Context,
-        on_event: OnConnectEvent<'a>,
+        on_event: OnSocketEvent<'a>,
     ) -> Targets<'a> {
         let retries = RetryState::new(retry, &context.shutdown, on_event);
         Targets { addresses, tried: 0, context, retries }
@@ -58,7 +58,7 @@ impl<'a> Targets<'a> {
         endpoint: &Endpoint,
         options: TargetOptions,
         context: &'a Context,
-        on_event: OnConnectEvent<'a>,
+        on_event: OnSocketEvent<'a>,
     ) -> Result<Targets<'a>, Failure> {
         let Endpoint { host, port } = endpoint;
         let deadline = (&context.shutdown).into();

@@ -9,9 +9,9 @@ use super::client_socket::ClientSocket;
 use crate::datagram::{RecvBuffer, multicast};
 use crate::error::{Failure, Phase};
 use crate::net::address::{Address, with_zone_hint};
-use crate::net::connect_event::ConnectEvent;
 use crate::net::retry::Retry;
 use crate::net::socket::SocketOptions;
+use crate::net::socket_event::SocketEvent;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::resolver::Family;
@@ -54,10 +54,10 @@ pub fn open(
 ) -> Result<ClientSocket, Failure> {
     let report = &context.report;
     let socket = options.socket.udp_socket(&address)?;
-    report.on_connect_event(ConnectEvent::socket(&address, ", UDP"));
+    report.on_socket_event(SocketEvent::socket(&address, ", UDP"));
     set_options(&socket, &address, options)?;
     let source = bind(&socket, &address, options)?;
-    report.on_connect_event(ConnectEvent::Bound(source.to_string()));
+    report.on_socket_event(SocketEvent::Bound(source.to_string()));
     let senders = senders(&address, options, report);
     let mut expected_sender = None;
     if senders == Senders::LoggedPeer {
@@ -66,7 +66,7 @@ pub fn open(
         report.step(|| format!("Connecting it to {address}... done."));
     } else if senders == Senders::Peer {
         connect(&socket, address)?;
-        report.on_connect_event(ConnectEvent::Connected(address.into()));
+        report.on_socket_event(SocketEvent::Connected(address.into()));
     }
     let keep = options.socket.recv_buffer.is_some();
     let buffer = if keep { RecvBuffer::Keep } else { RecvBuffer::Grow };

@@ -20,8 +20,8 @@ use super::verify::ServerVerifier;
 use super::verify_error::VerifyError;
 use super::{OnTruncation, describe, error_text, provider};
 use crate::error::{Failure, Phase};
-use crate::net::connect_event::ConnectEvent;
 use crate::net::layer::{HandshakeContext, Layer};
+use crate::net::socket_event::SocketEvent;
 use crate::net::stream::{PeerCertificate, Stream};
 
 /// How long to wait for a server to refuse the client certificate, when it sends nothing else: one
@@ -114,12 +114,12 @@ impl Layer for Client {
         let info = describe::log_session(&handshake.connection, context);
         if let Some(VerifyError { why, .. }) = verifier.verify_error() {
             let why = format!("--insecure: this would have failed: {why}");
-            (context.emit)(ConnectEvent::Warning(why));
+            (context.emit)(SocketEvent::Warning(why));
         } else {
             handshake.stream.info.peer_name = info.as_ref().and_then(CertificateInfo::name);
         }
         handshake.stream.info.certificate = info.map(PeerCertificate::from);
-        (context.emit)(ConnectEvent::Secured(context.target.clone()));
+        (context.emit)(SocketEvent::Secured(context.target.clone()));
         Ok(handshake.into_stream(self.on_truncation))
     }
 }

@@ -8,7 +8,7 @@ use super::address::Address;
 
 /// A step of connecting or listening. All but the two that begin something are steps that are done.
 #[derive(Debug, Clone)]
-pub enum ConnectEvent {
+pub enum SocketEvent {
     /// A lookup of a name has begun.
     Resolving(String),
     /// The addresses of a name, in order of preference.
@@ -50,57 +50,57 @@ pub enum ConnectEvent {
 }
 
 /// Receives the steps.
-pub type OnConnectEvent<'a> = &'a (dyn Fn(ConnectEvent) + Sync);
+pub type OnSocketEvent<'a> = &'a (dyn Fn(SocketEvent) + Sync);
 
-impl ConnectEvent {
+impl SocketEvent {
     /// Whether something has begun that may take long: the step that is done has its own line.
     pub fn is_beginning(&self) -> bool {
-        matches!(self, ConnectEvent::Resolving(_) | ConnectEvent::Connecting(_))
+        matches!(self, SocketEvent::Resolving(_) | SocketEvent::Connecting(_))
     }
 
     /// A socket for `address` was created; `kind` is added to its family.
-    pub fn socket(address: &SocketAddr, kind: &str) -> ConnectEvent {
+    pub fn socket(address: &SocketAddr, kind: &str) -> SocketEvent {
         let family = if address.is_ipv6() { "IPv6" } else { "IPv4" };
-        ConnectEvent::Socket(format!("{family}{kind}"))
+        SocketEvent::Socket(format!("{family}{kind}"))
     }
 }
 
-impl fmt::Display for ConnectEvent {
+impl fmt::Display for SocketEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConnectEvent::Resolving(host) => write!(f, "Looking up {host}..."),
-            ConnectEvent::Resolved(host, found) => {
+            SocketEvent::Resolving(host) => write!(f, "Looking up {host}..."),
+            SocketEvent::Resolved(host, found) => {
                 write!(f, "Looking up {host}... done:")?;
                 found.iter().try_for_each(|address| write!(f, " {}", address.ip()))
             }
-            ConnectEvent::Unresolved(host, cause) => {
+            SocketEvent::Unresolved(host, cause) => {
                 write!(f, "Looking up {host}... failed: {cause}")
             }
-            ConnectEvent::Numeric => Ok(()),
-            ConnectEvent::FoundPort(port) => write!(f, "Looking up port number... done: {port}"),
-            ConnectEvent::Socket(kind) => write!(f, "Creating socket ({kind})... done."),
-            ConnectEvent::ReuseAddress => write!(f, "Setting SO_REUSEADDR... done."),
-            ConnectEvent::Bound(address) => write!(f, "Binding to {address}... done."),
-            ConnectEvent::Listening(backlog) => {
+            SocketEvent::Numeric => Ok(()),
+            SocketEvent::FoundPort(port) => write!(f, "Looking up port number... done: {port}"),
+            SocketEvent::Socket(kind) => write!(f, "Creating socket ({kind})... done."),
+            SocketEvent::ReuseAddress => write!(f, "Setting SO_REUSEADDR... done."),
+            SocketEvent::Bound(address) => write!(f, "Binding to {address}... done."),
+            SocketEvent::Listening(backlog) => {
                 write!(f, "Listening with a backlog of {backlog}... done.")
             }
-            ConnectEvent::Connecting(address) => write!(f, "Connecting to {address}..."),
-            ConnectEvent::Failed(address, cause) => {
+            SocketEvent::Connecting(address) => write!(f, "Connecting to {address}..."),
+            SocketEvent::Failed(address, cause) => {
                 write!(f, "Connecting to {address}... failed: {cause}")
             }
-            ConnectEvent::TimedOut(address) => write!(f, "Connecting to {address}... timed out"),
-            ConnectEvent::Abandoned(address) => {
+            SocketEvent::TimedOut(address) => write!(f, "Connecting to {address}... timed out"),
+            SocketEvent::Abandoned(address) => {
                 write!(f, "Connecting to {address}... abandoned: another address was faster")
             }
-            ConnectEvent::Connected(address) => write!(f, "Connecting to {address}... done."),
-            ConnectEvent::Retrying(round, delay) => {
+            SocketEvent::Connected(address) => write!(f, "Connecting to {address}... done."),
+            SocketEvent::Retrying(round, delay) => {
                 let delay = humantime::format_duration(*delay);
                 write!(f, "Trying again in {delay} (retry {round})...")
             }
-            ConnectEvent::Layer(text)
-            | ConnectEvent::HandshakeMessage(text)
-            | ConnectEvent::Warning(text) => f.write_str(text),
-            ConnectEvent::Secured(peer) => write!(f, "TLS: secured the connection to {peer}."),
+            SocketEvent::Layer(text)
+            | SocketEvent::HandshakeMessage(text)
+            | SocketEvent::Warning(text) => f.write_str(text),
+            SocketEvent::Secured(peer) => write!(f, "TLS: secured the connection to {peer}."),
         }
     }
 }
