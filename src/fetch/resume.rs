@@ -39,8 +39,8 @@ impl ResumePoint {
     /// Finds what can be continued of `target`: its partial file, a file that `--keep-partial` left,
     /// or the complete file.
     ///
-    /// Fails at [`Phase::File`](crate::error::Phase::File) with 23 if another run is writing the partial file, or one of the
-    /// files belongs to another user.
+    /// Fails at [`Phase::File`](crate::error::Phase::File) with 23 if another run is writing the
+    /// partial file, or one of the files belongs to another user.
     pub fn find(target: &Path) -> Result<Option<ResumePoint>, Failure> {
         let target = follow_links(target).map_err(|e| file_error(target, e))?;
         if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {

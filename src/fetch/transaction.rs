@@ -59,8 +59,8 @@ impl<'a> Transaction<'a> {
 
     /// Reads the response to its end, then finishes its output, or keeps the incomplete file.
     ///
-    /// Fails at [`Phase::Receive`](crate::error::Phase::Receive), with the code of what is wrong with the response and with
-    /// «got N of M» where a body had begun, or as the output does.
+    /// Fails at [`Phase::Receive`](crate::error::Phase::Receive), with the code of what is wrong with
+    /// the response and with «got N of M» where a body had begun, or as the output does.
     pub fn run(mut self) -> Result<NextAction, Failure> {
         match self.read().and_then(|()| self.check_length()) {
             Ok(()) => self.finish(),

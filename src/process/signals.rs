@@ -16,14 +16,14 @@ use crate::shutdown::{Shutdown, ShutdownReason};
 static CLEANUP: OnceLock<fn()> = OnceLock::new();
 /// A thread is in [`defer_sudden_end`].
 static IS_DEFERRED: AtomicBool = AtomicBool::new(false);
-/// Free descriptors in a row after which no open one is expected: the kernel assigns the lowest.
-const MAX_GAP: u32 = 1024;
 /// The signal that is to end the process, or 0.
 static ENDING: AtomicI32 = AtomicI32::new(0);
+/// Free descriptors in a row after which no open one is expected: the kernel assigns the lowest.
+const MAX_GAP: u32 = 1024;
 
 /// Lets SIGINT and SIGTERM trigger `shutdown`; a second signal resets all connections and ends the
-/// process immediately with 130 or 143. A signal that was ignored when the process started stays ignored, as `nohup` and a
-/// shell's `trap ''` expect.
+/// process immediately with 130 or 143. A signal that was ignored when the process started stays
+/// ignored, as `nohup` and a shell's `trap ''` expect.
 ///
 /// Fails when a handler cannot be installed.
 pub fn trigger_on_signals(shutdown: &Shutdown) -> io::Result<()> {
@@ -82,13 +82,11 @@ pub(super) fn defer_sudden_end<T>(start: impl FnOnce() -> T) -> T {
     IS_DEFERRED.store(true, Ordering::SeqCst);
     let started = start();
     IS_DEFERRED.store(false, Ordering::SeqCst);
-    match ENDING.load(Ordering::SeqCst) {
-        0 => started,
-        signal => {
-            end_now(signal);
-            started
-        }
+    let signal = ENDING.load(Ordering::SeqCst);
+    if signal != 0 {
+        end_now(signal);
     }
+    started
 }
 
 /// Ends the process in a signal handler, unless [`defer_sudden_end`] is to do it.

@@ -134,7 +134,8 @@ impl Connection {
     /// data that the peer has not read yet (RFC 9112 §9.6).
     ///
     /// When the run is shut down and a request arrived after the last read, the connection is reset
-    /// instead. Returns what ended the connection, where it was the peer's end of stream. Fails at [`Phase::Receive`] then, or at [`Phase::Shutdown`].
+    /// instead. Returns what ended the connection, where it was the peer's end of stream. Fails at
+    /// [`Phase::Receive`] then, or at [`Phase::Shutdown`].
     pub fn close_gracefully(&mut self) -> Result<EndedBy, Failure> {
         let by = self.ended_by();
         let handle = &self.stream.handle;

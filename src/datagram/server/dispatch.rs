@@ -106,9 +106,9 @@ impl<'a> Dispatcher<'a> {
         Ok(())
     }
 
-    /// Handles the datagrams of one sender, which share their fate:
+    /// Handles the datagrams of one sender, all in the same way:
     ///
-    /// | the datagrams | handler | what becomes of them |
+    /// | the datagrams | handler | what is done with them |
     /// |---|---|---|
     /// | truncated | any | dropped, counted as cut |
     /// | complete | print | printed |

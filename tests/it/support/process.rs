@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -86,6 +86,19 @@ impl Capture {
     }
 }
 
+/// Lets SIGINT and SIGQUIT end programs also where a shell has started the tests in the background,
+/// with both ignored: programs inherit that.
+#[allow(unsafe_code)]
+fn end_ignoring_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for signal in [libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: the default action runs no code of this process.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    });
+}
+
 /// A child with its pipes; its process group is killed when dropped.
 pub struct Process {
     child: Child,
@@ -100,6 +113,7 @@ impl Process {
     /// Starts `command`; `input` is written to its stdin, which is then closed; without `input` it
     /// stays open.
     pub fn start(mut command: Command, input: Option<Vec<u8>>, limit: Duration) -> Process {
+        end_ignoring_signals();
         let began = Instant::now();
         let started = command.process_group(0).spawn();
         let mut child = started.unwrap_or_else(|why| panic!("{command:?} does not start: {why}"));
