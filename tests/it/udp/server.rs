@@ -356,7 +356,10 @@ fn bytes_lost_to_unread_stdout_are_logged() {
     for _ in 0..100 {
         udp_socket().send_to(&[b'x'; 1000], server.addr()).unwrap();
     }
-    server.wait_for_log_times("\"datagram\"", 66);
+    // Short writes leave room in the pages of a pipe, which then holds less than 64 KiB.
+    wait_until("the pipe is full", || {
+        rustix::io::ioctl_fionread(&reader).is_ok_and(|n| n > 40_000)
+    });
     let run = server.stop();
     run.exits(143);
     let came = run.events_named("totals")[0]["bytes_in"].as_u64().unwrap();
