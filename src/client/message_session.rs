@@ -41,7 +41,7 @@ pub struct MessageSession<'a> {
     pub at_eof: bool,
     /// `--idle-timeout`: how long a wait may last in which nothing is sent or received.
     pub idle_timeout: Option<Duration>,
-    /// When bytes were last sent or received, or a pause of ours ended.
+    /// When bytes were last sent or received, or a local pause ended.
     pub last_activity: Instant,
     /// Whether this side ended its stream before the peer did.
     ended_first: bool,

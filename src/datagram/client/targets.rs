@@ -78,7 +78,7 @@ impl<'a> Targets<'a> {
         Ok(Targets::new(addresses, retry, context, on_event))
     }
 
-    /// Whether the target is a client of ours.
+    /// Whether the target is a client whose datagram was waited for.
     pub fn is_server(&self) -> bool {
         matches!(self.addresses, PeerAddresses::Sender(_))
     }

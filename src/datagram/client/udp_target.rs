@@ -136,7 +136,7 @@ fn connect(socket: &Socket, address: SocketAddr) -> Result<(), Failure> {
 }
 
 /// Connects another socket, to fail where connecting would (no route, no permission) and to learn
-/// the address that 0.0.0.0 stands for.
+/// the address that 0.0.0.0 means.
 fn probe_peer(address: SocketAddr, options: &SocketOptions) -> Result<Address, Failure> {
     let probe = options.udp_socket(&address)?;
     connect(&probe, address)?;
