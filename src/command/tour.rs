@@ -10,7 +10,7 @@ use crate::tour;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Run only chapter N
-    #[arg(value_name = "N", value_parser = clap::value_parser!(u8).range(1..=tour::titles().len() as i64))]
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(tour::CHAPTERS)))]
     pub chapter: Option<u8>,
     /// Print the titles of the chapters
     #[arg(long, conflicts_with = "chapter")]

@@ -13,6 +13,9 @@ use crate::error::{ExitCode, Failure};
 use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::context::Context;
 
+/// The number of chapters.
+pub const CHAPTERS: u8 = 6;
+
 /// Runs chapter `only`, counted from 1, or all of them, and prints their steps on `stdout`. The exit
 /// code is 1 if a step had another result than expected.
 ///
@@ -39,4 +42,12 @@ pub fn run(context: &Context, stdout: Stdout, only: Option<usize>) -> Result<Exi
 /// The titles of the chapters, in their order.
 pub fn titles() -> Vec<&'static str> {
     chapter::all().iter().map(|chapter| chapter.title).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_chapter_is_counted() {
+        assert_eq!(super::titles().len(), usize::from(super::CHAPTERS));
+    }
 }
