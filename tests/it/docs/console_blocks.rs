@@ -189,7 +189,10 @@ fn console_blocks_print_what_they_show() {
     for file in documents() {
         let text = std::fs::read_to_string(&file).expect("a document");
         for block in blocks(&text) {
-            let differences = differences(&block);
+            // On a loaded machine a greeting may arrive later than a script waits for it (300 ms), and
+            // is then part of the first reply: what differs twice is wrong.
+            let first = differences(&block);
+            let differences = if first.is_empty() { first } else { differences(&block) };
             if !differences.is_empty() {
                 failures += &format!("{}:\n{differences}", file.display());
             }
