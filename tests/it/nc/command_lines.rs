@@ -279,11 +279,13 @@ fn run(number: usize, tool: &str) -> Outcome {
         start(&line.replace("PATH", &path))
     };
     let (send, received) = mpsc::channel();
+    // Bound until the end, so that no other test listens there.
+    let refusing = peer::Refusing::new();
     let process = match *peer {
         Peer::Closed => {
             // Nothing is received.
             drop(send);
-            with(peer::free_port())
+            with(refusing.addr().port())
         }
         Peer::Client | Peer::Reader | Peer::Clients | Peer::Sender => {
             let port = peer::free_port();
