@@ -161,7 +161,7 @@ impl ConnectionService {
         }
         let outcome = self.run_service(connection);
         connection.stream.handle.observe_close();
-        outcome.unwrap_or_else(|failure| self.on_failure(conn, failure))
+        outcome.unwrap_or_else(|failure| self.on_failure(tracked, failure))
     }
 
     /// Puts `layer` around the stream.
@@ -236,7 +236,11 @@ impl ConnectionService {
     /// How a failure ended its connection. Where a peer closed or reset it, the `closed` event is
     /// enough; any other failure gets an error line, also that of a relay to connect to its target.
     #[inline(never)]
-    fn on_failure(&self, conn: u64, failure: Failure) -> ServiceOutcome {
+    fn on_failure(&self, tracked: &TrackedConnection, failure: Failure) -> ServiceOutcome {
+        // The shutdown of the run ended it early, without a reply to its last request.
+        if failure.code == ExitCode::Terminated {
+            tracked.count_reset();
+        }
         let by = ended_by(&failure);
         let is_transfer = matches!(failure.phase, Phase::Send | Phase::Shutdown | Phase::Receive);
         let line = match by {
@@ -247,7 +251,7 @@ impl ConnectionService {
         if let (ErrorLine::Omit, Some(reason)) = (line, failure.reason()) {
             self.context.report.step(|| format!("{failure}; {reason}"));
         }
-        self.record_failure(Some(conn), failure, line);
+        self.record_failure(Some(tracked.conn), failure, line);
         by.into()
     }
 

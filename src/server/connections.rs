@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ struct Shared {
     entries: Mutex<HashMap<u64, Entry>>,
     /// Connections of the complete run that count towards its limit.
     counted: AtomicU64,
+    /// Connections that the shutdown of the run has reset.
+    resets: AtomicUsize,
     wake_rx: OwnedFd,
     wake_tx: OwnedFd,
     /// Whether a thread waits for a change: without one a close costs no system call.
@@ -46,6 +48,7 @@ struct Entry {
     activity: Activity,
     read_closed: bool,
     counted: bool,
+    is_reset: bool,
 }
 
 /// Whether another connection may be accepted.
@@ -77,6 +80,13 @@ impl TrackedConnection {
         self.connections.count(self.conn);
         self.connections.wake();
     }
+
+    /// Counts the connection among those that the shutdown of the run has reset.
+    pub fn count_reset(&self) {
+        if let Some(entry) = self.connections.lock().get_mut(&self.conn) {
+            self.connections.count_reset(entry);
+        }
+    }
 }
 
 impl Drop for TrackedConnection {
@@ -96,6 +106,7 @@ impl ConnectionTracker {
             max_total,
             entries: Mutex::default(),
             counted: AtomicU64::new(0),
+            resets: AtomicUsize::new(0),
             wake_rx,
             wake_tx,
             has_waiter: AtomicBool::new(false),
@@ -110,8 +121,13 @@ impl ConnectionTracker {
         per_ip: Option<PerIpPermit>,
     ) -> TrackedConnection {
         let activity = Activity::default();
-        let entry =
-            Entry { handle, activity: activity.clone(), read_closed: false, counted: false };
+        let entry = Entry {
+            handle,
+            activity: activity.clone(),
+            read_closed: false,
+            counted: false,
+            is_reset: false,
+        };
         self.lock().insert(conn, entry);
         TrackedConnection { connections: self.clone(), conn, _per_ip: per_ip, activity }
     }
@@ -158,18 +174,26 @@ impl ConnectionTracker {
     }
 
     /// Closes every connection: idle ones immediately, busy ones once they have replied; those
-    /// that are left at `deadline` are reset. Returns how many.
+    /// that are left at `deadline` are reset. Returns how many were reset, also by their own threads.
     ///
     /// A connection is closed by ending its input: the service reads end of stream and closes.
     pub fn drain(&self, deadline: Option<Instant>) -> usize {
         while self.len() > 0 {
             if deadline.is_some_and(|at| at <= Instant::now()) {
-                return self.abort_remaining();
+                self.abort_remaining();
+                break;
             }
             self.close_idle();
             self.wait_for_close(Instant::now() + IDLE_CHECK_INTERVAL);
         }
-        0
+        self.0.resets.load(Ordering::SeqCst)
+    }
+
+    /// Counts a reset once: the thread of a connection that is aborted may reset it too.
+    fn count_reset(&self, entry: &mut Entry) {
+        if !std::mem::replace(&mut entry.is_reset, true) {
+            self.0.resets.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     /// Waits until a connection has closed, `deadline` at the latest; not if none is open.
@@ -220,17 +244,18 @@ impl ConnectionTracker {
         }
     }
 
-    fn abort_remaining(&self) -> usize {
-        let entries = self.lock();
-        let aborted = entries.len();
-        tracing::debug!(connections = aborted, "shutdown: the rest is reset");
-        entries.values().for_each(|entry| entry.handle.abort());
+    fn abort_remaining(&self) {
+        let mut entries = self.lock();
+        tracing::debug!(connections = entries.len(), "shutdown: the rest is reset");
+        for entry in entries.values_mut() {
+            entry.handle.abort();
+            self.count_reset(entry);
+        }
         drop(entries);
         let deadline = Instant::now() + ABORT_GRACE;
         while self.len() > 0 && Instant::now() < deadline {
             self.wait_for_close(deadline);
         }
-        aborted
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {

@@ -71,21 +71,17 @@ pub fn run(context: &Context, options: ServerOptions) -> Result<ExitCode, Failur
         ServeOutcome::Stopped(ShutdownReason::Deadline, _) => {
             Err(Failure::shutdown(Phase::Listen, local, ShutdownReason::Deadline))
         }
-        ServeOutcome::Stopped(reason, aborted) => {
-            let failure = handler.take_failure();
-            let was_aborted = failure.is_some_and(|e| e.code == ExitCode::Terminated);
-            Ok(exit_code(reason, if was_aborted { 1 } else { aborted }, report))
-        }
+        ServeOutcome::Stopped(reason, resets) => Ok(exit_code(reason, resets, report)),
     }
 }
 
 /// The exit code of a run that a signal ended; warns of connections that were reset.
-fn exit_code(reason: ShutdownReason, aborted: usize, report: &Report) -> ExitCode {
-    if aborted > 0 {
-        let connections = if aborted == 1 { "connection was" } else { "connections were" };
-        report.warn(None, format!("{aborted} {connections} reset at shutdown"));
+fn exit_code(reason: ShutdownReason, resets: usize, report: &Report) -> ExitCode {
+    if resets > 0 {
+        let connections = if resets == 1 { "connection was" } else { "connections were" };
+        report.warn(None, format!("{resets} {connections} reset at shutdown"));
     }
-    match (reason, aborted) {
+    match (reason, resets) {
         (ShutdownReason::Interrupt, _) => ExitCode::Interrupted,
         (_, 0) => ExitCode::Done,
         (_, 1..) => ExitCode::Terminated,

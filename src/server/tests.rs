@@ -227,6 +227,35 @@ fn connection_that_outlives_the_grace_is_reset() {
     assert!(served.events.contains("1 connection was reset at shutdown"), "{}", served.events);
 }
 
+/// Resets its first connection at the shutdown of the run, and no other one.
+struct ResetsFirst(Shutdown);
+
+impl Service for ResetsFirst {
+    fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
+        if connection.conn > 1 {
+            return Stubborn.serve(connection);
+        }
+        connection.write_all(b"x")?;
+        let reason = self.0.sleep(TIMEOUT).unwrap_err();
+        Err(Failure::shutdown(Phase::Receive, "peer", reason))
+    }
+}
+
+#[test]
+fn every_reset_at_shutdown_is_counted() {
+    let server = Server::new(ServerLimits { grace: Duration::from_millis(100), ..limits() });
+    let service = ResetsFirst(server.run.context.shutdown.clone());
+    let served = server.with_service(service).serve(|clients| {
+        let mut streams = [clients.connect(), clients.connect(), clients.connect()];
+        streams.iter_mut().for_each(|stream| stream.read_exact(&mut [0]).unwrap());
+        clients.test.context.shutdown.trigger(ShutdownReason::Terminate);
+        streams.into_iter().for_each(wait_for_close);
+    });
+    assert_eq!(served.result.unwrap(), ExitCode::Terminated);
+    let expected = "3 connections were reset at shutdown";
+    assert!(served.events.contains(expected), "{}", served.events);
+}
+
 #[test]
 fn denied_and_surplus_clients_are_rejected() {
     let deny = |rule: &str| AccessRules::parse(&[], &[rule.into()], None).unwrap();
