@@ -16,7 +16,7 @@ use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event, Level, Stats};
 use crate::report::traffic::SentContent;
-use crate::server::connection_service::ended_by;
+use crate::server::connection_handler::ended_by;
 use crate::server::thread_pool::ThreadPool;
 use crate::service::{Connection, Service, ServiceOutcome};
 

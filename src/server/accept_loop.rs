@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags};
 use socket2::{SockAddr, Socket};
 
 use super::accept_backoff::{AcceptBackoff, MAX_PAUSE};
-use super::connection_service::ConnectionService;
+use super::connection_handler::ConnectionService;
 use super::connections::{Capacity, ConnectionTracker};
 use super::limits::ServerLimits;
 use super::per_ip_limit::{PerIpLimit, PerIpPermit};

@@ -4,7 +4,7 @@
 pub mod accept_backoff;
 pub mod accept_loop;
 pub mod access;
-pub mod connection_service;
+pub mod connection_handler;
 pub mod connections;
 pub mod limits;
 pub mod per_ip_limit;
@@ -24,7 +24,7 @@ use crate::report::hexdump::ServerDump;
 use crate::service::Service;
 use crate::shutdown::ShutdownReason;
 use accept_loop::{AcceptLoop, ServeOutcome};
-use connection_service::ConnectionService;
+use connection_handler::ConnectionService;
 use limits::ServerLimits;
 
 /// What a server of streams is started with.

@@ -379,7 +379,7 @@ fn client_that_speaks_tls_to_a_port_without_is_warned_about() {
 
 #[test]
 fn failure_of_a_connection_says_what_ended_it() {
-    use connection_service::ended_by;
+    use connection_handler::ended_by;
     let os = |errno| io::Error::from_raw_os_error(errno);
     for (failure, expected) in [
         (Failure::idle(Phase::Receive, "p"), EndedBy::Timeout),
