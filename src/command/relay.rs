@@ -85,7 +85,7 @@ impl Args {
         let listener = listen.listener(&self.connect, self.limits.backlog, &context)?;
         // Before the change of user and the sandbox, which may not open them.
         let options = RelayOptions { recorder: self.record.recorder(report)?, ..options };
-        let hex = self.hex.open(report)?;
+        let hex_dump = self.hex.open(report)?;
         self.run_as.switch_user()?;
         self.print_port.print(&listener.local, Stdout::standard())?;
         if let Some(tls) = &tls {
@@ -94,7 +94,7 @@ impl Args {
         super::confine(&self.policy(&listen, &target), report);
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
         let service = Box::new(RelayService::new(&context, options));
-        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
+        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex_dump };
         server::run(&context, options)
     }
 

@@ -39,7 +39,7 @@ impl Args {
         let mut limits = self.limits.limits(&context.shutdown)?;
         let tls = self.tls.serving(&self.listen.host)?;
         self.tls.warn_readable_key(report);
-        let (hex, std) = (self.hex.open(report)?, StdStreams::of_process());
+        let (hex_dump, std) = (self.hex.open(report)?, StdStreams::of_process());
         let service = self.service.service(&mut limits, std, report)?;
         let log = |event| report.on_socket_event(event);
         let bind = self.listen.bind(&context.shutdown, &log);
@@ -53,7 +53,7 @@ impl Args {
             super::confine(&policy, report);
         }
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
-        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
+        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex_dump };
         server::run(&context, options)
     }
 }

@@ -58,14 +58,14 @@ impl Args {
         }
         self.limits.reject_ip_rules("--mode and the permissions of the directory limit access")?;
         let mut limits = self.limits.limits(&context.shutdown)?;
-        let hex = self.hex.open(report)?;
+        let hex_dump = self.hex.open(report)?;
         let service = self.service.service(&mut limits, StdStreams::of_process(), report)?;
         let listener = self.listener(report)?;
         let cleanup = listener.socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
         self.confine(report);
         let (layer, layer_stack) = (None, 0);
-        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
+        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex_dump };
         let outcome = server::run(&context, options);
         warn_if_socket_left(cleanup, report);
         outcome

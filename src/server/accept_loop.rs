@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags};
 use socket2::{SockAddr, Socket};
 
 use super::accept_backoff::{AcceptBackoff, MAX_PAUSE};
-use super::connection_handler::ConnectionService;
+use super::connection_handler::ConnectionHandler;
 use super::connections::{Capacity, ConnectionTracker};
 use super::limits::ServerLimits;
 use super::per_ip_limit::{PerIpLimit, PerIpPermit};
@@ -41,7 +41,7 @@ pub struct AcceptLoop {
     connections: ConnectionTracker,
     pool: ThreadPool,
     per_ip: Option<PerIpLimit>,
-    handler: Arc<ConnectionService>,
+    handler: Arc<ConnectionHandler>,
     conn: u64,
 }
 
@@ -53,7 +53,7 @@ impl AcceptLoop {
         listener: Listener,
         limits: ServerLimits,
         stack_size: usize,
-        handler: Arc<ConnectionService>,
+        handler: Arc<ConnectionHandler>,
     ) -> Result<AcceptLoop, Failure> {
         let max_open = limits.max_conns as usize;
         let connections = ConnectionTracker::new(max_open, limits.max_accepts)

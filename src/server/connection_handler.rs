@@ -18,12 +18,12 @@ use crate::service::connection::HalfCloseHook;
 use crate::service::{Connection, Service, ServiceOutcome};
 
 /// The connection handler of a server of streams; all connections share it.
-pub struct ConnectionService {
+pub struct ConnectionHandler {
     /// What is done with each connection.
     pub service: Box<dyn Service>,
-    /// The hex dump of all connections.
-    pub dump: Option<ServerDump>,
     layer: Option<Arc<dyn Layer>>,
+    /// The hex dump of all connections.
+    hex_dump: Option<ServerDump>,
     context: Context,
     /// The span of the command.
     span: tracing::Span,
@@ -72,7 +72,24 @@ impl Drop for OpenConnection<'_> {
     }
 }
 
-impl ConnectionService {
+impl ConnectionHandler {
+    /// A handler that runs `service` behind `layer` for each connection.
+    pub fn new(
+        context: &Context,
+        service: Box<dyn Service>,
+        layer: Option<Arc<dyn Layer>>,
+        is_single: bool,
+    ) -> ConnectionHandler {
+        let (context, span) = (context.clone(), tracing::Span::current());
+        let (hex_dump, failure) = (None, Mutex::new(None));
+        ConnectionHandler { service, layer, hex_dump, context, span, is_single, failure }
+    }
+
+    /// The same handler, which dumps all connections.
+    pub fn with_hex_dump(self, hex_dump: Option<ServerDump>) -> ConnectionHandler {
+        ConnectionHandler { hex_dump, ..self }
+    }
+
     /// Serves one connection until it is closed, on the connection's own thread.
     pub fn serve(&self, stream: Stream, tracked: TrackedConnection) {
         let (conn, peer) = (tracked.conn, &stream.info.peer);
@@ -123,18 +140,6 @@ impl ConnectionService {
         self.context.report.warn(None, message);
     }
 
-    /// A handler that runs `service` behind `layer` for each connection.
-    pub fn new(
-        context: &Context,
-        service: Box<dyn Service>,
-        layer: Option<Arc<dyn Layer>>,
-        is_single: bool,
-    ) -> ConnectionService {
-        let (context, span) = (context.clone(), tracing::Span::current());
-        let failure = Mutex::new(None);
-        ConnectionService { service, dump: None, layer, context, span, is_single, failure }
-    }
-
     // What runs before and after the service is not inlined, so that it has no stack while the service
     // waits: an idle connection has 11 KiB instead of 15.
 
@@ -156,7 +161,7 @@ impl ConnectionService {
             }
             tracked.count();
         }
-        if self.dump.is_some() || self.context.report.shows_traffic() {
+        if self.hex_dump.is_some() || self.context.report.shows_traffic() {
             self.observe(connection);
         }
         let outcome = self.run_service(connection);
@@ -188,8 +193,8 @@ impl ConnectionService {
     fn observe(&self, connection: &mut Connection) {
         let (conn, stream) = (connection.conn, connection.take_stream());
         let stream = self.context.report.observe(conn, stream, SentContent::Shown);
-        connection.stream = match &self.dump {
-            Some(dump) => dump.observe(conn, stream),
+        connection.stream = match &self.hex_dump {
+            Some(hex_dump) => hex_dump.observe(conn, stream),
             None => stream,
         };
     }

@@ -24,7 +24,7 @@ use crate::report::hexdump::ServerDump;
 use crate::service::Service;
 use crate::shutdown::ShutdownReason;
 use accept_loop::{AcceptLoop, ServeOutcome};
-use connection_handler::ConnectionService;
+use connection_handler::ConnectionHandler;
 use limits::ServerLimits;
 
 /// What a server of streams is started with.
@@ -40,7 +40,7 @@ pub struct ServerOptions {
     /// Bytes of stack that the layer needs in addition to the service's.
     pub layer_stack: usize,
     /// The hex dump of all connections.
-    pub hex: Option<ServerDump>,
+    pub hex_dump: Option<ServerDump>,
 }
 
 /// Serves until the limits, a signal or a failure of the listener end it.
@@ -52,9 +52,8 @@ pub fn run(context: &Context, options: ServerOptions) -> Result<ExitCode, Failur
     let is_single = options.limits.max_accepts == Some(1);
     let service_stack = options.limits.stack_size.unwrap_or(options.service.stack_size());
     let stack_size = service_stack + options.layer_stack;
-    let mut handler = ConnectionService::new(context, options.service, options.layer, is_single);
-    handler.dump = options.hex;
-    let handler = Arc::new(handler);
+    let handler = ConnectionHandler::new(context, options.service, options.layer, is_single);
+    let handler = Arc::new(handler.with_hex_dump(options.hex_dump));
     let local = options.listener.local.to_string();
     let accept_loop =
         AcceptLoop::new(options.listener, options.limits, stack_size, handler.clone())?;

@@ -54,8 +54,8 @@ impl Server {
         let mut run = TestRun::new();
         run.context.shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
         let service = Box::new(Echo { delay: Duration::ZERO });
-        let (layer, layer_stack, hex) = (None, 0, None);
-        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
+        let (layer, layer_stack, hex_dump) = (None, 0, None);
+        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex_dump };
         Server { options, address, run }
     }
 
