@@ -13,7 +13,7 @@ use socket2::{SockAddr, Socket};
 
 use super::accept_backoff::{AcceptBackoff, MAX_PAUSE};
 use super::connection_handler::ConnectionHandler;
-use super::connections::{Capacity, ConnectionTracker};
+use super::connection_tracker::{Capacity, ConnectionTracker};
 use super::limits::ServerLimits;
 use super::per_ip_limit::{PerIpLimit, PerIpPermit};
 use super::thread_pool::ThreadPool;

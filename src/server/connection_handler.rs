@@ -4,7 +4,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::connections::TrackedConnection;
+use super::connection_tracker::TrackedConnection;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
 use crate::net::layer::{HandshakeContext, Layer};

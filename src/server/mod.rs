@@ -5,7 +5,7 @@ pub mod accept_backoff;
 pub mod accept_loop;
 pub mod access;
 pub mod connection_handler;
-pub mod connections;
+pub mod connection_tracker;
 pub mod limits;
 pub mod per_ip_limit;
 pub mod thread_pool;
