@@ -16,7 +16,6 @@ use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event, Level, Stats};
 use crate::report::traffic::SentContent;
-use crate::server::connection_handler::ended_by;
 use crate::server::thread_pool::ThreadPool;
 use crate::service::{Connection, Service, ServiceOutcome};
 
@@ -172,7 +171,7 @@ impl Service for RelayService {
         connection.bytes_in = state.to_target.total();
         connection.bytes_out = state.to_client.total();
         if self.options.stats {
-            let ended_by = outcome.as_ref().map_or_else(ended_by, |by| *by);
+            let ended_by = outcome.as_ref().map_or_else(EndedBy::from, |by| *by);
             let stats = times.stats(conn, &state, ended_by);
             self.context.report.emit(&Event::Stats(stats));
         }

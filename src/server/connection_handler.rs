@@ -156,7 +156,7 @@ impl ConnectionHandler {
                 // It does not count, so its failure is not that of the run either.
                 self.context.report.failure(Some(conn), &failure);
                 let is_by_peer = failure.is_peer_close();
-                let by = if is_by_peer { EndedBy::Peer } else { ended_by(&failure) };
+                let by = if is_by_peer { EndedBy::Peer } else { EndedBy::from(&failure) };
                 return by.into();
             }
             tracked.count();
@@ -246,7 +246,7 @@ impl ConnectionHandler {
         if failure.code == ExitCode::Terminated {
             tracked.count_reset();
         }
-        let by = ended_by(&failure);
+        let by = EndedBy::from(&failure);
         let is_transfer = matches!(failure.phase, Phase::Send | Phase::Shutdown | Phase::Receive);
         let line = match by {
             EndedBy::Local => ErrorLine::Print,
@@ -282,31 +282,4 @@ fn resources(stream: &Stream) -> String {
     return format!("socket {socket}, thread {}", rustix::thread::gettid());
     #[cfg(not(target_os = "linux"))]
     return format!("socket {socket}");
-}
-
-/// Whether the error number is caused by the peer or the network (tcp(7), ip(7)).
-fn is_peer_error(errno: i32) -> bool {
-    matches!(
-        errno,
-        libc::ECONNRESET
-            | libc::EPIPE
-            | libc::ETIMEDOUT
-            | libc::ENOTCONN
-            | libc::ECONNABORTED
-            | libc::ECONNREFUSED
-            | libc::EHOSTUNREACH
-            | libc::ENETUNREACH
-            | libc::EPROTO
-    )
-}
-
-/// How a failure ended its connection.
-pub fn ended_by(failure: &Failure) -> EndedBy {
-    match (failure.code, failure.errno()) {
-        (ExitCode::Timeout, _) => EndedBy::Timeout,
-        (ExitCode::Interrupted | ExitCode::Terminated, _) => EndedBy::Signal,
-        (_, Some(errno)) if is_peer_error(errno) => EndedBy::Reset,
-        (ExitCode::Partial | ExitCode::Send | ExitCode::Receive, None) => EndedBy::Reset,
-        _ => EndedBy::Local,
-    }
 }

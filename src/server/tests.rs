@@ -10,7 +10,7 @@ use super::*;
 use crate::net::layer::HandshakeContext;
 use crate::net::listen::ListenOptions;
 use crate::net::socket::SocketOptions;
-use crate::net::stream::{EndedBy, Stream};
+use crate::net::stream::Stream;
 use crate::resolver::{Deadline, Family};
 use crate::service::echo::Echo;
 use crate::service::{Connection, ServiceOutcome};
@@ -375,21 +375,4 @@ fn client_that_speaks_tls_to_a_port_without_is_warned_about() {
         ask(&mut stream, b"\x16\x03\x01\x02\x00\x01").unwrap();
     });
     assert!(served.events.contains("speaks TLS to a port without TLS"), "{}", served.events);
-}
-
-#[test]
-fn failure_of_a_connection_says_what_ended_it() {
-    use connection_handler::ended_by;
-    let os = |errno| io::Error::from_raw_os_error(errno);
-    for (failure, expected) in [
-        (Failure::idle(Phase::Receive, "p"), EndedBy::Timeout),
-        (Failure::receive("p", os(libc::ECONNRESET), 0), EndedBy::Reset),
-        (Failure::send("p", os(libc::EPIPE), 1, 0), EndedBy::Reset),
-        (Failure::receive("p", io::Error::other("malformed"), 0), EndedBy::Reset),
-        (Failure::receive("p", os(libc::ENOMEM), 0), EndedBy::Local),
-        (Failure::write_file("f", os(libc::ENOSPC)), EndedBy::Local),
-        (Failure::shutdown(Phase::Send, "p", ShutdownReason::Interrupt), EndedBy::Signal),
-    ] {
-        assert_eq!(ended_by(&failure), expected, "{failure}");
-    }
 }
