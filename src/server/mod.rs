@@ -67,10 +67,10 @@ pub fn run(context: &Context, options: ServerOptions) -> Result<ExitCode, Failur
             handler.take_failure().map_or(Ok(ExitCode::Done), Err)
         }
         ServeOutcome::Completed => Ok(ExitCode::Done),
-        ServeOutcome::Stopped(ShutdownReason::Deadline, _) => {
+        ServeOutcome::Stopped { reason: ShutdownReason::Deadline, .. } => {
             Err(Failure::shutdown(Phase::Listen, local, ShutdownReason::Deadline))
         }
-        ServeOutcome::Stopped(reason, resets) => Ok(exit_code(reason, resets, report)),
+        ServeOutcome::Stopped { reason, resets } => Ok(exit_code(reason, resets, report)),
     }
 }
 
