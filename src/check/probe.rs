@@ -77,7 +77,7 @@ fn dialer(target: &CheckTarget, pending: &PendingProbe, options: &CheckOptions) 
     Dialer {
         endpoint: Endpoint { host, port: port.to_string() },
         family: options.family,
-        options: options.socket.clone(),
+        socket_options: options.socket.clone(),
         source: options.source,
         timeout: pending.limit,
         retry: Retry::default(),

@@ -20,7 +20,7 @@ pub fn udp_socket(
     match (passed_socket(SocketKind { name, inet: true, stream: false })?, group) {
         (Some(socket), _) => Ok(socket),
         (None, Some(group)) => multicast::bind(options, group),
-        (None, None) => options.datagram(),
+        (None, None) => options.bind_datagram(),
     }
 }
 

@@ -58,7 +58,7 @@ fn listen(host: &str) -> ListenOptions<'static> {
         host: host.into(),
         port: "0".into(),
         family: Family::V4,
-        options: SocketOptions::default(),
+        socket_options: SocketOptions::default(),
         deadline: Deadline::default(),
         emit: &|_| (),
     }

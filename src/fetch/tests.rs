@@ -97,7 +97,7 @@ impl Connector for TestConnector {
         Dialer {
             endpoint,
             family: Family::V4,
-            options: SocketOptions::default(),
+            socket_options: SocketOptions::default(),
             source: None,
             timeout: Some(LONG),
             retry: Retry::default(),

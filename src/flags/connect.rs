@@ -133,7 +133,7 @@ impl ConnectFlags {
         Dialer {
             endpoint,
             family: self.families.family(),
-            options: self.route.socket_options(),
+            socket_options: self.route.socket_options(),
             source: self.source,
             timeout: self.connect_timeout.0,
             retry: self.retrying.retry(),

@@ -130,7 +130,7 @@ pub fn bind<'a>(
         host: address.host.clone(),
         port: address.port.clone(),
         family: Family::Any,
-        options: connect.route.socket_options(),
+        socket_options: connect.route.socket_options(),
         deadline: shutdown.into(),
         emit,
     }

@@ -34,7 +34,7 @@ pub struct Dialer {
     /// Address families to use.
     pub family: Family,
     /// Options of the socket.
-    pub options: SocketOptions,
+    pub socket_options: SocketOptions,
     /// The local address; port 0 lets the kernel choose.
     pub source: Option<SocketAddr>,
     /// Limit of one attempt: name, TCP and layers together.
@@ -141,7 +141,7 @@ impl Dialer {
         address: &SocketAddr,
         emit: OnSocketEvent<'_>,
     ) -> Result<Socket, Failure> {
-        let socket = self.options.tcp_socket(address)?;
+        let socket = self.socket_options.tcp_socket(address)?;
         emit(SocketEvent::socket(address, ""));
         if let Some(source) = self.source {
             let failed = |e| with_zone_hint(Failure::new(Phase::Bind, source, e), &source);

@@ -64,12 +64,12 @@ fn connect(flow: &Flow) -> Result<ConnectedFlow<'_>, Failure> {
 
 /// A socket that is connected to the first address of the target that can be connected to.
 fn open_socket(flow: &Flow) -> Result<(Socket, Address), Failure> {
-    let Dialer { endpoint, family, options, source, timeout, .. } = &flow.options.dialer;
+    let Dialer { endpoint, family, socket_options, source, timeout, .. } = &flow.options.dialer;
     let port = resolver::port(&endpoint.port, "udp")?;
     let timeout_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let deadline = Deadline::from(timeout_at).or(&flow.options.context.shutdown);
     let open = |address| {
-        let socket = options.udp_socket(&address)?;
+        let socket = socket_options.udp_socket(&address)?;
         let bound = source.map_or(Ok(()), |source| socket.bind(&source.into()));
         bound.map_err(|e| Failure::new(Phase::Bind, address, e))?;
         let connected = socket.connect(&SockAddr::from(address));

@@ -45,7 +45,7 @@ impl Server {
             host: "127.0.0.1".into(),
             port: "0".into(),
             family: Family::Any,
-            options: SocketOptions::default(),
+            socket_options: SocketOptions::default(),
             deadline: Deadline::from(None),
             emit: &|_| (),
         };

@@ -23,7 +23,7 @@ fn dial(proxy: &str) -> Dialer {
     Dialer {
         endpoint: Endpoint { host: "target.example".into(), port: "7".into() },
         family: Default::default(),
-        options: Default::default(),
+        socket_options: Default::default(),
         source: None,
         timeout: Some(TIMEOUT),
         retry: Retry::default(),
