@@ -142,7 +142,7 @@ impl Dialer {
         emit: OnSocketEvent<'_>,
     ) -> Result<Socket, Failure> {
         let socket = self.socket_options.tcp_socket(address)?;
-        emit(SocketEvent::socket(address, ""));
+        emit(SocketEvent::socket(address, None));
         if let Some(source) = self.source {
             let failed = |e| with_zone_hint(Failure::new(Phase::Bind, source, e), &source);
             socket.set_reuse_address(true).map_err(failed)?;

@@ -121,8 +121,8 @@ impl ListenOptions<'_> {
     fn bind(&self, kind: Type, address: &SocketAddr) -> Result<Socket, Failure> {
         let opened = self.socket_options.open(kind, address);
         let socket = opened.map_err(|failure| failure.with_code(ExitCode::Bind))?;
-        let kind_name = if kind == Type::STREAM { ", TCP" } else { ", UDP" };
-        (self.emit)(SocketEvent::socket(address, kind_name));
+        let protocol = if kind == Type::STREAM { "TCP" } else { "UDP" };
+        (self.emit)(SocketEvent::socket(address, Some(protocol)));
         self.prepare(&socket, kind, address)
             .and_then(|()| socket.bind(&(*address).into()))
             .map_err(|e| self.with_hints(Failure::new(Phase::Bind, address, e)))

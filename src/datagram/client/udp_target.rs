@@ -54,7 +54,7 @@ pub fn open(
 ) -> Result<ClientSocket, Failure> {
     let report = &context.report;
     let socket = options.socket.udp_socket(&address)?;
-    report.on_socket_event(SocketEvent::socket(&address, ", UDP"));
+    report.on_socket_event(SocketEvent::socket(&address, Some("UDP")));
     set_options(&socket, &address, options)?;
     let source = bind(&socket, &address, options)?;
     report.on_socket_event(SocketEvent::Bound(source.to_string()));
