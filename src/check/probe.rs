@@ -10,7 +10,7 @@ use super::verdict::Verdict;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::proxy::Route;
-use crate::net::retry::Retry;
+use crate::net::retry::RetryPolicy;
 use crate::net::socket_event::SocketEvent;
 use crate::net::stream::Stream;
 use crate::report::check::CheckStatus;
@@ -80,7 +80,7 @@ fn dialer(target: &CheckTarget, pending: &PendingProbe, options: &CheckOptions) 
         socket_options: options.socket.clone(),
         source: options.source,
         timeout: pending.limit,
-        retry: Retry::default(),
+        retry: RetryPolicy::default(),
         route,
         layer,
     }

@@ -11,7 +11,7 @@ use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::proxy::basic::basic_auth;
 use crate::net::proxy::{Proxy, Route};
-use crate::net::retry::Retry;
+use crate::net::retry::RetryPolicy;
 use crate::net::socket_event::SocketEvent;
 use crate::net::stream::Stream;
 use crate::report::event::{Closed, Event, Role};
@@ -49,7 +49,7 @@ impl Download<'_> {
         let entry = HostOverride::find(&self.options.request.host_overrides, &host, port);
         let host = entry.map_or(host, |entry| entry.address.to_string());
         let dialer = connector.dialer(Endpoint { host, ..named });
-        Ok(Dialer { retry: Retry::default(), route, layer, ..dialer })
+        Ok(Dialer { retry: RetryPolicy::default(), route, layer, ..dialer })
     }
 
     /// Whether `url` has the origin that the user named.

@@ -26,7 +26,7 @@ use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::layer::Layer;
 use crate::net::proxy::{Proxy, Route};
-use crate::net::retry::Retry;
+use crate::net::retry::RetryPolicy;
 use crate::net::socket::SocketOptions;
 use crate::net::stdout::Stdout;
 use crate::resolver::Family;
@@ -100,7 +100,7 @@ impl Connector for TestConnector {
             socket_options: SocketOptions::default(),
             source: None,
             timeout: Some(LONG),
-            retry: Retry::default(),
+            retry: RetryPolicy::default(),
             route: Route::Direct,
             layer: None,
         }
@@ -139,7 +139,7 @@ pub fn options() -> FetchOptions {
             stats: false,
         },
         limits: LimitOptions { idle_timeout: Some(LONG), max_rate: None, min_rate: None },
-        retry: Retry::default(),
+        retry: RetryPolicy::default(),
         connector: Box::new(TestConnector(Route::Direct)),
     }
 }
@@ -245,7 +245,7 @@ fn redirects_are_followed_up_to_their_limit() {
 #[test]
 fn busy_server_is_asked_again_as_often_as_allowed() {
     let once = |options: &mut FetchOptions| {
-        options.retry = Retry { times: 1, delay: Duration::from_millis(1) };
+        options.retry = RetryPolicy { max_retries: 1, delay: Duration::from_millis(1) };
     };
     fetch(&[BUSY, OK], once).is(0, "ok");
     fetch(&[BUSY, BUSY], once).is(22, "busy");

@@ -17,7 +17,7 @@ use super::happy_eyeballs;
 use super::layer::{HandshakeContext, Layer};
 use super::name_lookup::NameLookup;
 use super::proxy::{Proxy, Route, Target};
-use super::retry::Retry;
+use super::retry::RetryPolicy;
 use super::socket::SocketOptions;
 use super::socket_event::{OnSocketEvent, SocketEvent};
 use super::stream::Stream;
@@ -40,7 +40,7 @@ pub struct Dialer {
     /// Limit of one attempt: name, TCP and layers together.
     pub timeout: Option<Duration>,
     /// Further attempts.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     /// Directly, or through a proxy.
     pub route: Route,
     /// The layer around the connection to the target (TLS).

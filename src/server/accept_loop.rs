@@ -144,7 +144,11 @@ impl AcceptLoop {
     }
 
     /// Waits for a connection or a shutdown, until `accept_timeout` after `last_accept`.
-    fn wait_for_connection(&self, shutdown: &Shutdown, last_accept: Instant) -> Result<(), Failure> {
+    fn wait_for_connection(
+        &self,
+        shutdown: &Shutdown,
+        last_accept: Instant,
+    ) -> Result<(), Failure> {
         let timeout = self.limits.accept_timeout;
         let deadline = timeout.and_then(|timeout| last_accept.checked_add(timeout));
         let local = &self.listener.local;

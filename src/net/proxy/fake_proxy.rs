@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::error::ExitCode;
 use crate::net::dial::Dialer;
-use crate::net::retry::Retry;
+use crate::net::retry::RetryPolicy;
 use crate::shutdown::Shutdown;
 
 const TIMEOUT: Duration = Duration::from_millis(400);
@@ -26,7 +26,7 @@ fn dial(proxy: &str) -> Dialer {
         socket_options: Default::default(),
         source: None,
         timeout: Some(TIMEOUT),
-        retry: Retry::default(),
+        retry: RetryPolicy::default(),
         route: Route::Through(Proxy::parse(proxy).unwrap()),
         layer: None,
     }
