@@ -13,6 +13,7 @@ use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_hex::ServerHexFlag;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::net::dial::Dialer;
+use crate::net::layer;
 use crate::net::stdout::Stdout;
 use crate::net::unix::UnixAddress;
 use crate::process::sandbox::SandboxPolicy;
@@ -92,9 +93,10 @@ impl Args {
             tls.log_certificate(report);
         }
         super::confine(&self.policy(&listen, &target), report);
-        let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
-        let service = Box::new(RelayService::new(&context, options));
-        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex_dump };
+        let layer = tls.map(|tls| tls.layer);
+        let client_stack = layer::stack_size(layer.as_ref());
+        let service = Box::new(RelayService::new(&context, options, client_stack));
+        let options = ServerOptions { listener, limits, service, layer, hex_dump };
         server::run(&context, options)
     }
 
@@ -121,7 +123,6 @@ impl Args {
             faults: self.faults.plan(FaultSpec::check_for_streams, report)?,
             recorder: None,
             stats: self.stats,
-            layer_stack: self.tls.stack(),
         })
     }
 

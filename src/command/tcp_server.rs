@@ -52,8 +52,8 @@ impl Args {
         if let Some(policy) = self.service.sandbox_policy() {
             super::confine(&policy, report);
         }
-        let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
-        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex_dump };
+        let layer = tls.map(|tls| tls.layer);
+        let options = ServerOptions { listener, limits, service, layer, hex_dump };
         server::run(&context, options)
     }
 }

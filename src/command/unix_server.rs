@@ -64,8 +64,7 @@ impl Args {
         let cleanup = listener.socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
         self.confine(report);
-        let (layer, layer_stack) = (None, 0);
-        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex_dump };
+        let options = ServerOptions { listener, limits, service, layer: None, hex_dump };
         let outcome = server::run(&context, options);
         warn_if_socket_left(cleanup, report);
         outcome

@@ -12,6 +12,7 @@ use super::state::SessionState;
 use crate::error::Failure;
 use crate::net::address::Address;
 use crate::net::dial::Dialer;
+use crate::net::layer;
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event, Level, Stats};
@@ -38,8 +39,6 @@ pub struct RelayOptions {
     pub recorder: Option<Recorder>,
     /// Whether statistics of each connection are printed.
     pub stats: bool,
-    /// Bytes of stack that the layers of both sides need.
-    pub layer_stack: usize,
 }
 
 /// The service of the relay.
@@ -51,9 +50,9 @@ pub struct RelayService {
 }
 
 impl RelayService {
-    /// A service with these options.
-    pub fn new(context: &Context, options: RelayOptions) -> RelayService {
-        let pool = ThreadPool::new(STACK + options.layer_stack);
+    /// A service with these options; the layer around its clients needs `client_stack` bytes of stack.
+    pub fn new(context: &Context, options: RelayOptions, client_stack: usize) -> RelayService {
+        let pool = ThreadPool::new(STACK + target_stack(&options) + client_stack);
         RelayService { options, context: context.clone(), pool }
     }
 
@@ -120,6 +119,11 @@ impl RelayService {
     }
 }
 
+/// Bytes of stack that the layer around the target needs.
+fn target_stack(options: &RelayOptions) -> usize {
+    layer::stack_size(options.dialer.layer.as_ref())
+}
+
 /// When connecting to the target began and ended.
 #[derive(Clone, Copy)]
 struct Times {
@@ -179,7 +183,7 @@ impl Service for RelayService {
     }
 
     fn stack_size(&self) -> usize {
-        STACK + self.options.layer_stack
+        STACK + target_stack(&self.options)
     }
 
     fn relays(&self) -> bool {

@@ -13,7 +13,7 @@ pub mod thread_pool;
 use std::sync::Arc;
 
 use crate::error::{ExitCode, Failure, Phase};
-use crate::net::layer::Layer;
+use crate::net::layer::{self, Layer};
 use crate::net::listen::Listener;
 use crate::process::groups;
 use crate::process::systemd;
@@ -37,8 +37,6 @@ pub struct ServerOptions {
     pub service: Box<dyn Service>,
     /// The layer around each connection: TLS.
     pub layer: Option<Arc<dyn Layer>>,
-    /// Bytes of stack that the layer needs in addition to the service's.
-    pub layer_stack: usize,
     /// The hex dump of all connections.
     pub hex_dump: Option<ServerDump>,
 }
@@ -51,7 +49,7 @@ pub fn run(context: &Context, options: ServerOptions) -> Result<ExitCode, Failur
     let Context { report, shutdown } = context;
     let is_single = options.limits.max_accepts == Some(1);
     let service_stack = options.limits.stack_size.unwrap_or(options.service.stack_size());
-    let stack_size = service_stack + options.layer_stack;
+    let stack_size = service_stack + layer::stack_size(options.layer.as_ref());
     let handler = ConnectionHandler::new(context, options.service, options.layer, is_single);
     let handler = Arc::new(handler.with_hex_dump(options.hex_dump));
     let local = options.listener.local.to_string();

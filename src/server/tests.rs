@@ -54,8 +54,8 @@ impl Server {
         let mut run = TestRun::new();
         run.context.shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
         let service = Box::new(Echo { delay: Duration::ZERO });
-        let (layer, layer_stack, hex_dump) = (None, 0, None);
-        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex_dump };
+        let (layer, hex_dump) = (None, None);
+        let options = ServerOptions { listener, limits, service, layer, hex_dump };
         Server { options, address, run }
     }
 
@@ -66,7 +66,6 @@ impl Server {
 
     fn with_layer(mut self, layer: impl Layer + 'static) -> Server {
         self.options.layer = Some(Arc::new(layer));
-        self.options.layer_stack = 64 << 10;
         self
     }
 
