@@ -12,7 +12,7 @@ use super::probe::{PendingProbe, ProbeAddress, probe};
 use super::target::{CheckTarget, Protocol};
 use super::verdict::Verdict;
 use crate::error::Failure;
-use crate::net::proxy::Route;
+use crate::net::route::Route;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::shutdown::{Shutdown, ShutdownReason};
@@ -94,7 +94,7 @@ impl Attempts {
             return Ok(vec![ProbeAddress::AsGiven]);
         };
         let options = self.options.hosts.get(host);
-        if let Some(Route::Through(proxy)) = options.map(|options| &options.route)
+        if let Some(Route::Tunnel(proxy)) = options.map(|options| &options.route)
             && proxy.resolves()
             && *protocol == Protocol::Tcp
         {

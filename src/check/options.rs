@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::target::CheckTarget;
 use crate::net::layer::Layer;
-use crate::net::proxy::Route;
+use crate::net::route::Route;
 use crate::net::socket::SocketOptions;
 use crate::resolver::Family;
 

@@ -9,9 +9,10 @@ use crate::http::HttpUrl;
 use crate::http::request::{Request, masked_lines};
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
+use crate::net::proxy::Proxy;
 use crate::net::proxy::basic::basic_auth;
-use crate::net::proxy::{Proxy, Route};
 use crate::net::retry::RetryPolicy;
+use crate::net::route::Route;
 use crate::net::socket_event::SocketEvent;
 use crate::net::stream::Stream;
 use crate::report::event::{Closed, Event, Role};
@@ -45,7 +46,7 @@ impl Download<'_> {
         let bare = host.split_once('%').map_or(host.as_str(), |(address, _)| address);
         let layer = url.is_tls().then(|| connector.tls(bare, role)).transpose()?;
         self.timing.has_layers =
-            layer.is_some() || matches!(route, Route::To(_) | Route::Through(_));
+            layer.is_some() || matches!(route, Route::ForwardProxy(_) | Route::Tunnel(_));
         let entry = HostOverride::find(&self.options.request.host_overrides, &host, port);
         let host = entry.map_or(host, |entry| entry.address.to_string());
         let dialer = connector.dialer(Endpoint { host, ..named });

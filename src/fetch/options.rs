@@ -14,8 +14,8 @@ use crate::http::url::UserInfo;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::layer::Layer;
-use crate::net::proxy::Route;
 use crate::net::retry::RetryPolicy;
+use crate::net::route::Route;
 
 /// The options of a run of http-get.
 pub struct FetchOptions {

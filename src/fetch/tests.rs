@@ -25,8 +25,9 @@ use crate::http::{HttpUrl, ParserOptions};
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::layer::Layer;
-use crate::net::proxy::{Proxy, Route};
+use crate::net::proxy::Proxy;
 use crate::net::retry::RetryPolicy;
+use crate::net::route::Route;
 use crate::net::socket::SocketOptions;
 use crate::net::stdout::Stdout;
 use crate::resolver::Family;
@@ -381,7 +382,7 @@ fn requested_range_is_compared_with_the_received_one() {
 fn proxy_gets_the_absolute_url_and_its_refusal_is_97() {
     let through = |options: &mut FetchOptions, port| {
         let proxy = Proxy::parse(&format!("http://u:p@127.0.0.1:{port}")).unwrap();
-        options.connector = Box::new(TestConnector(Route::To(proxy)));
+        options.connector = Box::new(TestConnector(Route::ForwardProxy(proxy)));
     };
     let fetched = fetch_to(None, closes(&[OK]), through);
     fetched.is(0, "ok");

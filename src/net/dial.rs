@@ -16,8 +16,9 @@ use super::endpoint::Endpoint;
 use super::happy_eyeballs;
 use super::layer::{HandshakeContext, Layer};
 use super::name_lookup::NameLookup;
-use super::proxy::{Proxy, Route, Target};
+use super::proxy::{Proxy, Target};
 use super::retry::RetryPolicy;
+use super::route::Route;
 use super::socket::SocketOptions;
 use super::socket_event::{OnSocketEvent, SocketEvent};
 use super::stream::Stream;
@@ -66,8 +67,8 @@ impl Dialer {
         tracing::debug!(target = %self.endpoint, route, layer, "connects");
         let stream = match &self.route {
             Route::Direct => self.connect_direct(attempt)?,
-            Route::To(proxy) => return self.connect_to(proxy, attempt),
-            Route::Through(proxy) => self.connect_via_proxy(proxy, attempt)?,
+            Route::ForwardProxy(proxy) => return self.connect_to(proxy, attempt),
+            Route::Tunnel(proxy) => self.connect_via_proxy(proxy, attempt)?,
             Route::Unix(name) => unix::dial(name, self.timeout, attempt.shutdown, attempt.emit)?,
         };
         match &self.layer {

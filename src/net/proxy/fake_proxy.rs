@@ -9,6 +9,7 @@ use super::*;
 use crate::error::ExitCode;
 use crate::net::dial::Dialer;
 use crate::net::retry::RetryPolicy;
+use crate::net::route::Route;
 use crate::shutdown::Shutdown;
 
 const TIMEOUT: Duration = Duration::from_millis(400);
@@ -27,7 +28,7 @@ fn dial(proxy: &str) -> Dialer {
         source: None,
         timeout: Some(TIMEOUT),
         retry: RetryPolicy::default(),
-        route: Route::Through(Proxy::parse(proxy).unwrap()),
+        route: Route::Tunnel(Proxy::parse(proxy).unwrap()),
         layer: None,
     }
 }
