@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::sandbox;
 use crate::datagram::bind::{local_address, udp_socket};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::connect::ConnectFlags;
@@ -15,8 +16,6 @@ use crate::flags::server_limits::ServerLimitFlags;
 use crate::net::dial::Dialer;
 use crate::net::layer;
 use crate::net::stdout::Stdout;
-use crate::net::unix::UnixAddress;
-use crate::process::sandbox::SandboxPolicy;
 use crate::relay;
 use crate::relay::datagram::DatagramRelayOptions;
 use crate::relay::fault::FaultSpec;
@@ -92,7 +91,7 @@ impl Args {
         if let Some(tls) = &tls {
             tls.log_certificate(report);
         }
-        super::confine(&self.policy(&listen, &target), report);
+        sandbox::enter(sandbox::relay(&listen, &target, &self.connect), report);
         let layer = tls.map(|tls| tls.layer);
         let client_stack = layer::stack_size(layer.as_ref());
         let service = Box::new(RelayService::new(&context, options, client_stack));
@@ -143,20 +142,9 @@ impl Args {
         let recorder = self.record.recorder(&context.report)?;
         self.run_as.switch_user()?;
         self.print_port.print(&local_address(&socket)?, Stdout::standard())?;
-        super::confine(&super::network_policy(), &context.report);
+        sandbox::enter(sandbox::network(), &context.report);
         let dialer = self.connect.dial(target);
         let options = DatagramRelayOptions { socket, dialer, faults, recorder, limits };
         relay::datagram::run(context, options)
-    }
-
-    /// What the relay needs after set-up: name services and trusted roots are read at any time.
-    fn policy(&self, listen: &RelayAddress, target: &RelayAddress) -> SandboxPolicy {
-        let removes = match listen {
-            RelayAddress::Unix(address) => super::socket_directory(address),
-            RelayAddress::Inet(_) => None,
-        };
-        let binds = self.connect.source.is_some();
-        let sends_to_abstract = matches!(target, RelayAddress::Unix(UnixAddress::Abstract(_)));
-        SandboxPolicy { removes, binds, sends_to_abstract, ..super::network_policy() }
     }
 }

@@ -1,5 +1,6 @@
 //! `tcp-server`: listens on TCP and runs a service for each connection.
 
+use super::sandbox;
 use crate::error::{ExitCode, Failure};
 use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
@@ -49,9 +50,7 @@ impl Args {
         if let Some(tls) = &tls {
             tls.log_certificate(report);
         }
-        if let Some(policy) = self.service.sandbox_policy() {
-            super::confine(&policy, report);
-        }
+        sandbox::enter(sandbox::tcp_server(&self.service), report);
         let layer = tls.map(|tls| tls.layer);
         let options = ServerOptions { listener, limits, service, layer, hex_dump };
         server::run(&context, options)

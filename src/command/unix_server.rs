@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use socket2::Type;
 
+use super::sandbox;
 use crate::datagram::server::options::DatagramServerOptions;
 use crate::datagram::{self, RecvBuffer};
 use crate::error::{ExitCode, Failure, message_without_errno};
@@ -16,7 +17,6 @@ use crate::net::socket_file::{SocketFileCleanup, SocketFileGuard};
 use crate::net::stdio::StdStreams;
 use crate::net::stdout::Stdout;
 use crate::net::unix::{self, BoundSocket, UnixAddress, listen};
-use crate::process::sandbox::SandboxPolicy;
 use crate::process::systemd::{SocketKind, passed_socket};
 use crate::report::Report;
 use crate::report::context::Context;
@@ -63,20 +63,11 @@ impl Args {
         let listener = self.listener(report)?;
         let cleanup = listener.socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
-        self.confine(report);
+        sandbox::enter(sandbox::unix_server(&self.service, &self.path), report);
         let options = ServerOptions { listener, limits, service, layer: None, hex_dump };
         let outcome = server::run(&context, options);
         warn_if_socket_left(cleanup, report);
         outcome
-    }
-
-    /// Enters the sandbox of the service, extended by the removal of the socket file.
-    fn confine(&self, report: &Report) {
-        let Some(policy) = self.service.sandbox_policy() else { return };
-        let removes = super::socket_directory(&UnixAddress::parse(&self.path));
-        // Replies go to the sender, whose name may be abstract.
-        let policy = SandboxPolicy { removes, sends_to_abstract: self.datagram, ..policy };
-        super::confine(&policy, report);
     }
 
     /// The socket that a service manager has passed, or one at the path.
@@ -95,7 +86,8 @@ impl Args {
         let BoundSocket { socket, socket_file } = self.datagram_socket(&context.report)?;
         let trace = socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
-        self.confine(&context.report);
+        let policy = sandbox::unix_datagram_server(&self.service, &self.path);
+        sandbox::enter(policy, &context.report);
         let options = DatagramServerOptions {
             handler,
             recv_buffer: RecvBuffer::Keep,

@@ -10,7 +10,6 @@ use crate::error::{Failure, Phase};
 use crate::flags::pipe::PipeFlags;
 use crate::flags::stream_only;
 use crate::net::stdio::StdStreams;
-use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::server::limits::ServerLimits;
 use crate::service::Service;
@@ -133,20 +132,8 @@ impl ServiceFlags {
         self.name() == ServiceName::Exec
     }
 
-    /// The sandbox of a server with this service once it listens; `None` for programs, and for
-    /// directories in which files are saved.
-    pub fn sandbox_policy(&self) -> Option<SandboxPolicy> {
-        match self.name() {
-            ServiceName::Exec => None,
-            ServiceName::File if self.files.save.is_some() => None,
-            // The file is opened for each connection.
-            ServiceName::File => Some(SandboxPolicy { reads: true, ..SandboxPolicy::default() }),
-            _ => Some(SandboxPolicy::default()),
-        }
-    }
-
     /// The selected service, or the one that another flag implies.
-    fn name(&self) -> ServiceName {
+    pub fn name(&self) -> ServiceName {
         let has_text = self.messages.greeting.is_some() || self.messages.reply.is_some();
         let implied = if self.files.first_given().is_some() {
             ServiceName::File
