@@ -3,8 +3,8 @@
 
 pub mod argv;
 pub mod child;
+pub mod child_groups;
 mod entry;
-pub mod groups;
 pub mod output_file;
 pub mod privileges;
 pub mod program;

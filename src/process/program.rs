@@ -15,7 +15,7 @@ use rustix::fs::{Access, access};
 use rustix::process::Pid;
 
 use super::child::Child;
-use super::groups::{self, die_with_this_process, lock};
+use super::child_groups::{self, die_with_this_process, lock};
 use crate::error::{Failure, Phase};
 
 /// Changes to the inherited environment of a child; `None` removes a variable.
@@ -42,7 +42,7 @@ impl Program {
         let name = words.first().map(String::as_str).unwrap_or_default();
         let path = find(name).map_err(|e| Failure::new(Phase::File, name, e))?;
         // SAFETY: it reads atomics and calls kill(2).
-        let prepared = unsafe { super::signals::before_sudden_end(groups::kill_all) };
+        let prepared = unsafe { super::signals::before_sudden_end(child_groups::kill_all) };
         prepared.map_err(|e| Failure::new(Phase::Socket, "signals", e))?;
         Ok(Program { path, words, closed: Arc::default() })
     }
@@ -77,7 +77,7 @@ impl Program {
         if self.closed.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let slot = groups::free_slot()?;
+        let slot = child_groups::free_slot()?;
         // The child may run for a while before spawn() returns.
         let process = super::signals::defer_sudden_end(|| {
             let process = command.spawn()?;
@@ -92,7 +92,7 @@ impl Program {
     pub fn kill_all(&self) {
         let _guard = lock();
         self.closed.store(true, Ordering::SeqCst);
-        groups::kill_all();
+        child_groups::kill_all();
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::process::groups::die_with_this_process;
+use crate::process::child_groups::die_with_this_process;
 use crate::shutdown::{Shutdown, WaitOutcome};
 
 /// The time limit of a step.
