@@ -7,17 +7,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
 
-use nix::sys::wait::{Id, WaitPidFlag};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Limit of concurrent children.
 const MAX_CHILDREN: usize = 32 << 10;
-/// Interval of process 1 for reaping orphans, and the delay while a child of its own has exited.
-const ORPHAN_INTERVAL: Duration = Duration::from_secs(1);
-const OWN_CHILD_DELAY: Duration = Duration::from_millis(1);
 
 /// The process groups of the children that are not reaped, 0 in free slots. Each child leads a group
 /// of its own, whose id is not reused before it is reaped. Without a lock, because signal handlers
@@ -55,7 +49,7 @@ pub(super) fn contains(child: Pid) -> bool {
 /// Makes the kernel kill the child when this process ends, even by SIGKILL; more precisely, when the
 /// thread that starts it ends (prctl(2), `PR_SET_PDEATHSIG`).
 #[cfg(target_os = "linux")]
-pub fn die_with_this_process(command: &mut Command) {
+pub fn kill_on_parent_exit(command: &mut Command) {
     let parent = rustix::process::getpid();
     let prepare = move || {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -71,38 +65,4 @@ pub fn die_with_this_process(command: &mut Command) {
 
 /// Not available on this system.
 #[cfg(not(target_os = "linux"))]
-pub fn die_with_this_process(_: &mut Command) {}
-
-/// Starts a thread that reaps orphans if this is process 1, for example in a container: it is the
-/// parent of every orphan. Does nothing in any other process.
-pub fn reap_orphans() {
-    if rustix::process::getpid() != Pid::INIT {
-        return;
-    }
-    let reaper = thread::Builder::new().name("orphans".into()).stack_size(64 << 10);
-    let reap = || {
-        loop {
-            thread::sleep(reap_orphan());
-        }
-    };
-    if let Err(e) = reaper.spawn(reap) {
-        tracing::warn!(%e, "orphans are not reaped");
-    }
-}
-
-/// Reaps an orphan that has exited, if there is one; returns the delay until the next call.
-fn reap_orphan() -> Duration {
-    let _guard = lock();
-    let Some(pid) = exited_child() else { return ORPHAN_INTERVAL };
-    if contains(pid) {
-        return OWN_CHILD_DELAY;
-    }
-    let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
-    Duration::ZERO
-}
-
-/// Returns a child of this process that has exited, without reaping it.
-fn exited_child() -> Option<Pid> {
-    let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    Pid::from_raw(nix::sys::wait::waitid(Id::All, options).ok()?.pid()?.as_raw())
-}
+pub fn kill_on_parent_exit(_: &mut Command) {}

@@ -5,6 +5,7 @@ pub mod argv;
 pub mod child;
 pub mod child_groups;
 mod entry;
+pub mod orphans;
 pub mod output_file;
 pub mod privileges;
 pub mod program;

@@ -15,7 +15,7 @@ use rustix::fs::{Access, access};
 use rustix::process::Pid;
 
 use super::child::Child;
-use super::child_groups::{self, die_with_this_process, lock};
+use super::child_groups::{self, kill_on_parent_exit, lock};
 use crate::error::{Failure, Phase};
 
 /// Changes to the inherited environment of a child; `None` removes a variable.
@@ -72,7 +72,7 @@ impl Program {
             };
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        die_with_this_process(&mut command);
+        kill_on_parent_exit(&mut command);
         let guard = lock();
         if self.closed.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::Interrupted.into());

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::layer::{self, Layer};
 use crate::net::listen::Listener;
-use crate::process::child_groups;
+use crate::process::orphans;
 use crate::process::systemd;
 use crate::report::Report;
 use crate::report::context::Context;
@@ -57,7 +57,7 @@ pub fn run(context: &Context, options: ServerOptions) -> Result<ExitCode, Failur
         AcceptLoop::new(options.listener, options.limits, stack_size, handler.clone())?;
     report.emit(&Event::Listening { local: local.clone(), awaited: "connection" });
     systemd::notify_ready();
-    child_groups::reap_orphans();
+    orphans::start_reaper();
     let outcome = accept_loop.run(shutdown);
     handler.service.close();
     match outcome? {
