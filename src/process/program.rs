@@ -33,17 +33,10 @@ pub struct Program {
 impl Program {
     /// Finds the program of `words`, in `PATH` unless it has a slash.
     ///
-    /// From then on children of this process inherit only the descriptors 0, 1 and 2, and a signal
-    /// that ends this process kills their process groups first.
-    ///
     /// Fails at [`Phase::File`] with code 26 when it does not exist or is not executable.
     pub fn find(words: Vec<String>) -> Result<Program, Failure> {
-        set_cloexec_on_inherited();
         let name = words.first().map(String::as_str).unwrap_or_default();
         let path = find(name).map_err(|e| Failure::new(Phase::File, name, e))?;
-        // SAFETY: it reads atomics and calls kill(2).
-        let prepared = unsafe { super::signals::before_sudden_end(child_groups::kill_all) };
-        prepared.map_err(|e| Failure::new(Phase::Socket, "signals", e))?;
         Ok(Program { path, words, closed: Arc::default() })
     }
 
@@ -55,7 +48,7 @@ impl Program {
     }
 
     /// Starts it in a process group of its own, with pipes for its input and output and the inherited
-    /// stderr. The thread that starts it must outlive it.
+    /// stderr. The thread that starts it must outlive it. [`prepare_children`] comes before the first.
     ///
     /// Fails when there are no more processes or descriptors, the program no longer exists, or
     /// [`Program::kill_all`] was called.
@@ -128,6 +121,17 @@ impl Replacement {
         }
         Failure::new(Phase::File, self.path.display(), command.exec())
     }
+}
+
+/// Prepares this process for children: they inherit only the descriptors 0, 1 and 2, and a signal that
+/// ends this process kills their process groups first.
+///
+/// Fails at [`Phase::Socket`] when a signal handler cannot be installed.
+pub fn prepare_children() -> Result<(), Failure> {
+    set_cloexec_on_inherited();
+    // SAFETY: it reads atomics and calls kill(2).
+    let installed = unsafe { super::signals::before_sudden_end(child_groups::kill_all) };
+    installed.map_err(|e| Failure::new(Phase::Socket, "signals", e))
 }
 
 /// Keeps every descriptor but 0, 1 and 2 from child processes. Those of sockit are closed on exec
