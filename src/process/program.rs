@@ -72,7 +72,7 @@ impl Program {
         }
         let slot = child_groups::free_slot()?;
         // The child may run for a while before spawn() returns.
-        let process = super::signals::defer_sudden_end(|| {
+        let process = super::signals::defer_termination(|| {
             let process = command.spawn()?;
             slot.store(Pid::from_child(&process).as_raw_nonzero().get(), Ordering::SeqCst);
             io::Result::Ok(process)
@@ -130,7 +130,7 @@ impl Replacement {
 pub fn prepare_children() -> Result<(), Failure> {
     set_cloexec_on_inherited();
     // SAFETY: it reads atomics and calls kill(2).
-    let installed = unsafe { super::signals::before_sudden_end(child_groups::kill_all) };
+    let installed = unsafe { super::signals::run_before_termination(child_groups::kill_all) };
     installed.map_err(|e| Failure::new(Phase::Socket, "signals", e))
 }
 

@@ -82,7 +82,7 @@ impl AcceptLoop {
     /// when the listener itself is broken.
     pub fn run(mut self, shutdown: &Shutdown) -> Result<ServeOutcome, Failure> {
         // Without the handlers these signals end the process as they do by default.
-        let _ = signals::reset_on_hangup();
+        let _ = signals::reset_connections_on_sighup();
         let accepted = self.accept_all(shutdown);
         if matches!(accepted, Ok(AcceptEnd::Shutdown(_))) {
             systemd::notify_stopping();
