@@ -13,8 +13,8 @@ use rustix::fs::{FileType, OFlags, Stat, fstat, readlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-pub use super::entry::{Access, Entry, directory_of, is_refusal};
-use super::entry::{MAX_TRIES, in_use, refused};
+pub use super::directory_entry::{Access, Entry, directory_of, is_refusal};
+use super::directory_entry::{MAX_TRIES, in_use, refused};
 
 /// Symbolic links that are followed, as many as the kernel follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
