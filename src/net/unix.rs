@@ -15,7 +15,7 @@ use super::socket_event::{OnSocketEvent, SocketEvent};
 use super::socket_file;
 use super::stream::Stream;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::process::output_file::directory_of;
+use crate::process::directory_entry::directory_of;
 use crate::shutdown::{Shutdown, earliest};
 
 /// The longest path, and the longest abstract name without its leading NUL, that a socket address

@@ -1,7 +1,7 @@
 //! A name in a directory that stays open, whatever other processes rename meanwhile.
 //!
 //! A file whose name this program makes up (`FILE.part`) must be a regular file of the current user
-//! with one name: [`Entry::lock_or_create`].
+//! with one name: [`DirectoryEntry::lock_or_create`].
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -34,22 +34,22 @@ pub enum Access {
 
 /// A name in an open directory.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct DirectoryEntry {
     pub(super) directory: Arc<OwnedFd>,
     pub(super) name: OsString,
     path: PathBuf,
 }
 
-impl Entry {
+impl DirectoryEntry {
     /// The last component of `path`, in the directory that the rest leads to now.
-    pub fn of(path: &Path) -> io::Result<Entry> {
+    pub fn of(path: &Path) -> io::Result<DirectoryEntry> {
         let name = path.file_name().ok_or(Errno::ISDIR)?.to_os_string();
         let directory = openat(rustix::fs::CWD, directory_of(path), DIRECTORY, Mode::empty())?;
-        Ok(Entry { directory: Arc::new(directory), name, path: path.to_path_buf() })
+        Ok(DirectoryEntry { directory: Arc::new(directory), name, path: path.to_path_buf() })
     }
 
     /// The entry beside this one whose name ends in `suffix` too.
-    pub fn with_suffix(&self, suffix: &str) -> Entry {
+    pub fn with_suffix(&self, suffix: &str) -> DirectoryEntry {
         let mut entry = self.clone();
         entry.name.push(suffix);
         entry.path.as_mut_os_string().push(suffix);
@@ -82,7 +82,7 @@ impl Entry {
     /// Opens the file that is there for writing, if one is, and locks it until the last copy of
     /// the descriptor is closed.
     ///
-    /// Fails as [`Entry::open_own`] does, and if another process holds the lock.
+    /// Fails as [`DirectoryEntry::open_own`] does, and if another process holds the lock.
     pub fn lock_existing(&self) -> io::Result<Option<File>> {
         for _ in 0..MAX_TRIES {
             let Some(file) = self.open_own(Access::Write)? else { return Ok(None) };
@@ -95,7 +95,7 @@ impl Entry {
         Err(in_use())
     }
 
-    /// As [`Entry::lock_existing`], for a new file if none is there.
+    /// As [`DirectoryEntry::lock_existing`], for a new file if none is there.
     pub fn lock_or_create(&self) -> io::Result<File> {
         for _ in 0..MAX_TRIES {
             if let Some(file) = self.lock_existing()? {
@@ -114,7 +114,7 @@ impl Entry {
     }
 
     /// Renames it; a file of the new name is replaced.
-    pub fn rename(&self, to: &Entry) -> io::Result<()> {
+    pub fn rename(&self, to: &DirectoryEntry) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.directory, &self.name, &to.directory, &to.name)?)
     }
 
@@ -217,7 +217,7 @@ mod tests {
         ];
         for (plant, why) in plants {
             plant();
-            let error = Entry::of(&path).unwrap().lock_or_create().unwrap_err();
+            let error = DirectoryEntry::of(&path).unwrap().lock_or_create().unwrap_err();
             assert!(is_refusal(&error) && error.to_string().contains(why), "{error}");
             let _ = fs::remove_file(&path);
         }
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn lock_lasts_until_the_file_is_closed() {
         let (_place, path) = place();
-        let entry = Entry::of(&path).unwrap();
+        let entry = DirectoryEntry::of(&path).unwrap();
         assert!(entry.lock_existing().unwrap().is_none());
         let held = entry.lock_or_create().unwrap();
         let error = entry.lock_or_create().unwrap_err();

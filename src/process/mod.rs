@@ -4,7 +4,7 @@
 pub mod argv;
 pub mod child;
 pub mod child_groups;
-mod directory_entry;
+pub mod directory_entry;
 pub mod orphans;
 pub mod output_file;
 pub mod privileges;
