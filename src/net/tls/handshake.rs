@@ -7,7 +7,7 @@ use rustix::event::PollFlags;
 use rustls::{Connection, Error};
 
 use super::records::RecordBuffer;
-use super::session::send_some;
+use super::state::send_some;
 use super::stream::split;
 use super::verify_error::VerifyError;
 use super::{OnTruncation, describe};

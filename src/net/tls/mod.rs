@@ -13,7 +13,7 @@ mod key_log;
 mod reader;
 mod records;
 pub mod server;
-mod session;
+mod state;
 mod stream;
 mod trust;
 mod verify;

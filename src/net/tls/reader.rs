@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::Error;
 
 use super::records::RecordBuffer;
-use super::session::{Session, send_some};
+use super::state::{Session, send_some};
 use super::{OnTruncation, describe, error_text};
 use crate::error::{ExitCode, LayerError, Phase};
 use crate::net::stream::Reader;

@@ -21,7 +21,7 @@ use rustls::Connection;
 use super::OnTruncation;
 use super::reader::TlsReader;
 use super::records::RecordBuffer;
-use super::session::Session;
+use super::state::Session;
 use crate::net::stream::{ConnectionInfo, Stream, Writer};
 
 /// Plain text that is encrypted and sent in one step: six records. The allocator returns 128 KiB and
