@@ -18,6 +18,7 @@ mod stream;
 mod trust;
 mod verify;
 mod verify_error;
+mod writer;
 
 use std::sync::Arc;
 

@@ -44,12 +44,12 @@ impl Write for NonBlockingWriter<'_> {
 }
 
 /// The TLS state of a connection, which its two halves share.
-pub(super) struct Session {
+pub(super) struct TlsState {
     pub connection: Mutex<Connection>,
     pub handle: ConnectionHandle,
 }
 
-impl Session {
+impl TlsState {
     pub fn lock(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
