@@ -116,19 +116,8 @@ impl Download<'_> {
         connection.close();
         self.timing.first_byte(connection.first_byte);
         self.bytes += connection.bytes_in;
-        let info = &connection.stream.info;
-        self.context.report.emit(&Event::Closed(Closed {
-            conn: self.conn,
-            bytes_in: connection.bytes_in,
-            bytes_out: connection.bytes_out,
-            seconds: info.began.elapsed().as_secs_f64(),
-            local: info.local.to_string(),
-            peer: info.peer.to_string(),
-            ended_by: connection.ended_by,
-            relayed: None,
-            exit_status: None,
-            saved: None,
-            role: Role::Client,
-        }));
+        let HttpConnection { stream, bytes_in, bytes_out, ended_by, .. } = connection;
+        let closed = Closed::new(self.conn, &stream.info, ended_by, Role::Client);
+        self.context.report.emit(&Event::Closed(Closed { bytes_in, bytes_out, ..closed }));
     }
 }

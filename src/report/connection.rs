@@ -97,6 +97,23 @@ pub struct Relayed {
 }
 
 impl Closed {
+    /// The end, now, of connection `conn`, without bytes and without what only some services have.
+    pub fn new(conn: u64, info: &ConnectionInfo, ended_by: EndedBy, role: Role) -> Closed {
+        Closed {
+            conn,
+            bytes_in: 0,
+            bytes_out: 0,
+            seconds: info.began.elapsed().as_secs_f64(),
+            local: info.local.to_string(),
+            peer: info.peer.to_string(),
+            ended_by,
+            relayed: None,
+            exit_status: None,
+            saved: None,
+            role,
+        }
+    }
+
     /// As one line of text.
     pub fn text(&self) -> String {
         let connection = match self.role {

@@ -55,19 +55,13 @@ impl Drop for OpenConnection<'_> {
         }
         let Connection { conn, bytes_in, bytes_out, .. } = self.connection;
         let (bytes_to_target, bytes_to_client) = (bytes_in, bytes_out);
-        let info = self.connection.info();
         self.report.emit(&Event::Closed(Closed {
-            conn,
             bytes_in,
             bytes_out,
-            seconds: info.began.elapsed().as_secs_f64(),
-            local: info.local.to_string(),
-            peer: info.peer.to_string(),
-            ended_by: self.outcome.by,
             relayed: self.relays.then_some(Relayed { bytes_to_target, bytes_to_client }),
             exit_status: self.outcome.exit_status,
             saved: self.outcome.saved.take(),
-            role: Role::Server,
+            ..Closed::new(conn, self.connection.info(), self.outcome.by, Role::Server)
         }));
     }
 }
