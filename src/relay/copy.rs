@@ -7,7 +7,7 @@ use super::reader::RelayReader;
 use super::writer::RelayWriter;
 use crate::net::stream::{Reader, Writer};
 use crate::transfer::buffer::Buffer;
-use crate::transfer::{Meter, TransferError, TransferOptions, pump, write_counted};
+use crate::transfer::{Meter, TransferError, TransferOptions, is_interrupted, pump, write_counted};
 
 /// Copies from `from` to `to` until the end of `from`.
 pub fn run(
@@ -31,7 +31,8 @@ pub fn run(
         if n == 0 {
             return Ok(());
         }
-        write_counted(buffer.filled(n), to, &options.meter).map_err(TransferError::Write)?;
+        write_counted(buffer.filled(n), to, &options.meter, is_interrupted)
+            .map_err(TransferError::Write)?;
         if n < buffer.spare().len() {
             continue;
         }
