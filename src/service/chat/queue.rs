@@ -35,7 +35,8 @@ struct State {
 }
 
 impl LineQueue {
-    /// Adds a line; false when that exceeds the limit, and for every later line.
+    /// Adds a line; false when that exceeds the limit, and for every later line. A queue that is
+    /// closed for another reason ignores the line and returns true: its member is not to be reset.
     pub fn push(&self, line: &Line) -> bool {
         let mut state = self.lock();
         if state.closed {
