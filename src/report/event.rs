@@ -13,7 +13,7 @@ pub use super::response::{ResponseHead, Timings};
 pub use super::transfer::Transfer;
 use crate::error::Failure;
 
-/// An event. Its fields are a promise (README, "JSON events").
+/// An event. Its fields are documented in `docs/json-events.md`, and are a promise.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -97,7 +97,7 @@ pub enum Event {
     /// The phases of an HTTP transfer (`--stats`).
     #[serde(rename = "stats")]
     Timings(Timings),
-    /// A trace of sockit itself (`-vv`, `SOCKIT_LOG`).
+    /// A line of the trace of sockit itself (`-vvv`, `SOCKIT_LOG`).
     Log {
         /// Level, module and message.
         message: String,
