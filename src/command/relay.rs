@@ -17,9 +17,9 @@ use crate::net::stdout::Stdout;
 use crate::net::unix::UnixAddress;
 use crate::process::sandbox::SandboxPolicy;
 use crate::relay;
-use crate::relay::datagram::DatagramRelayOptions;
 use crate::relay::fault::FaultSpec;
-use crate::relay::service::{RelayOptions, RelayService};
+use crate::relay::stream::{RelayOptions, RelayService};
+use crate::relay::udp::DatagramRelayOptions;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::server::limits::ServerLimits;
@@ -145,7 +145,7 @@ impl Args {
         super::confine(&super::network_policy(), &context.report);
         let dialer = self.connect.dial(target);
         let options = DatagramRelayOptions { socket, dialer, faults, recorder, limits };
-        relay::datagram::run(context, options)
+        relay::udp::run(context, options)
     }
 
     /// What the relay needs after set-up: name services and trusted roots are read at any time.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fault::FaultPlan;
-use super::record::Recorder;
 use crate::datagram::DatagramSender;
 use crate::net::address::Address;
 use crate::net::dial::Dialer;
+use crate::relay::fault::FaultPlan;
+use crate::relay::record::Recorder;
 use crate::report::context::Context;
 
 /// What all flows of a run share.

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFd;
 
-use super::direction::Direction;
 use super::peer_socket::PeerSocket;
 use super::progress::{Interruption, Progress};
 use super::stop_reason::StopReason;
 use crate::error::Failure;
 use crate::net::stream::EndedBy;
+use crate::relay::direction::Direction;
 use crate::shutdown::poll_until;
 use crate::transfer::Meter;
 

@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::connection_log::ConnectionLog;
-use super::direction::Direction;
-use super::fault::DirectionEnd;
 use super::peer_socket::Hangup;
 use super::progress::Interruption;
 use super::state::{RESET_GRACE, SessionState};
@@ -16,6 +14,8 @@ use super::stop_reason::StopReason;
 use super::writer::RelayWriter;
 use crate::error::{Failure, Phase};
 use crate::net::stream::{EndedBy, Writer};
+use crate::relay::direction::Direction;
+use crate::relay::fault::DirectionEnd;
 use crate::shutdown::{ShutdownReason, poll_until};
 use crate::transfer::{TransferError, TransferOptions};
 

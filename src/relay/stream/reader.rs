@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::direction::Direction;
 use super::state::SessionState;
 use super::stop_reason::StopReason;
 use crate::error::{ExitCode, LayerError, Phase};
 use crate::net::stream::Reader;
 use crate::net::stream_observer::Observation;
+use crate::relay::direction::Direction;
 
 /// Reads from the source of a direction.
 pub struct RelayReader {

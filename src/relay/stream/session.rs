@@ -22,14 +22,14 @@ use std::time::Duration;
 use super::connection_log::ConnectionLog;
 use super::copy;
 use super::destination::RelayDestination;
-use super::direction::Direction;
-use super::fault::{self, ConnectionFaults, Delivery, DirectionEnd, FaultChain};
 use super::peer_socket::PeerSocket;
 use super::reader::RelayReader;
 use super::state::SessionState;
 use super::writer::RelayWriter;
 use crate::error::Failure;
 use crate::net::stream::Stream;
+use crate::relay::direction::Direction;
+use crate::relay::fault::{self, ConnectionFaults, Delivery, DirectionEnd, FaultChain};
 use crate::transfer::TransferOptions;
 
 /// The two directions of a session, not started yet.

@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 use super::connection_log::ConnectionLog;
-use super::direction::Direction;
-use super::fault::FaultPlan;
 use super::progress::Interruption;
-use super::record::Recorder;
 use super::session::{RelaySession, RelaySessionOptions};
 use super::state::SessionState;
 use crate::error::Failure;
 use crate::net::address::Address;
 use crate::net::dial::Dialer;
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
+use crate::relay::direction::Direction;
+use crate::relay::fault::FaultPlan;
+use crate::relay::record::Recorder;
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event, Level, Stats};
 use crate::report::traffic::SentContent;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::direction::Direction;
 use super::peer_socket::Hangup;
 use super::state::SessionState;
 use super::stop_reason::StopReason;
 use crate::net::stream::Writer;
 use crate::net::stream_observer::Observation;
+use crate::relay::direction::Direction;
 
 /// Bytes that are written to a layer in one step, once the socket has room: as much as fits into a
 /// third of the smallest send buffer, so that the layer does not wait by itself (tcp(7),

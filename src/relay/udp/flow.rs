@@ -9,15 +9,15 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
-use super::direction::Direction;
 use super::due_queue::DueQueue;
 use super::flow_options::FlowOptions;
 use super::flow_queue::FlowQueue;
-use super::record::RecordedFlow;
 use crate::datagram::{MAX_UDP_PAYLOAD, RecvMeta, Transmit};
 use crate::error::{Failure, Phase};
 use crate::net::address::Address;
 use crate::net::stream::EndedBy;
+use crate::relay::direction::Direction;
+use crate::relay::record::RecordedFlow;
 use crate::report::event::Relayed;
 use crate::shutdown::{WaitOutcome, earliest};
 

@@ -1,8 +1,8 @@
 //! How far the two directions of a session are, and why it was interrupted.
 
-use super::direction::Direction;
 use crate::error::Failure;
 use crate::net::stream::EndedBy;
+use crate::relay::direction::Direction;
 
 /// The progress of a session.
 #[derive(Debug, Default)]

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
-use super::fault::FaultPlan;
 use super::flow_options::FlowOptions;
 use super::flow_starter::FlowStarter;
 use super::flow_table::FlowTable;
-use super::record::Recorder;
 use crate::datagram::{DatagramGroup, DatagramSocket, RecvBatch, RecvBuffer};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
 use crate::net::dial::Dialer;
 use crate::process::systemd;
+use crate::relay::fault::FaultPlan;
+use crate::relay::record::Recorder;
 use crate::report::context::Context;
 use crate::report::event::Event;
 use crate::server::access::AccessRules;
