@@ -19,7 +19,7 @@ use crate::process::sandbox::SandboxPolicy;
 use crate::relay;
 use crate::relay::fault::FaultSpec;
 use crate::relay::stream::{RelayOptions, RelayService};
-use crate::relay::udp::DatagramRelayOptions;
+use crate::relay::udp::UdpRelayOptions;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::server::limits::ServerLimits;
@@ -144,7 +144,7 @@ impl Args {
         self.print_port.print(&local_address(&socket)?, Stdout::standard())?;
         super::confine(&super::network_policy(), &context.report);
         let dialer = self.connect.dial(target);
-        let options = DatagramRelayOptions { socket, dialer, faults, recorder, limits };
+        let options = UdpRelayOptions { socket, dialer, faults, recorder, limits };
         relay::udp::run(context, options)
     }
 

@@ -9,4 +9,4 @@ mod flow_table;
 mod flow_thread;
 mod relay;
 
-pub use relay::{DatagramRelayOptions, run};
+pub use relay::{UdpRelayOptions, run};
