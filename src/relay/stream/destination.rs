@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::connection_log::ConnectionLog;
 use super::peer_socket::Hangup;
-use super::progress::Interruption;
+use super::progress::ResetCause;
 use super::state::{RESET_GRACE, SessionState};
 use super::stop_reason::StopReason;
 use super::writer::RelayWriter;
@@ -75,14 +75,14 @@ impl RelayDestination {
     /// Resets both connections, once the bytes before the reset have arrived.
     fn reset(&self) {
         self.log.passed_reset(self.direction);
-        self.state.interrupt(Interruption::Fault, FAULT_GRACE);
+        self.state.reset_both(ResetCause::Fault, FAULT_GRACE);
     }
 
     /// Keeps the destination open until the other direction has ended.
     fn vanish(&mut self) {
         self.state.set_ended(self.direction, source_of(self.direction));
         self.state.wait_ended(self.direction.opposite());
-        if !self.state.is_interrupted() {
+        if !self.state.is_reset() {
             // The connection is over, and its failure too.
             let _ = self.writer.finish();
         }
@@ -112,7 +112,7 @@ impl RelayDestination {
     fn watch_discarded(&self) {
         let (state, source) = (&self.state, self.state.source(self.direction));
         let mut deadline = None;
-        while !state.is_interrupted() && deadline.is_none_or(|at| Instant::now() < at) {
+        while !state.is_reset() && deadline.is_none_or(|at| Instant::now() < at) {
             if state.has_ended(self.direction.opposite()) {
                 deadline.get_or_insert_with(|| Instant::now() + FAULT_GRACE);
             }
@@ -128,7 +128,7 @@ impl RelayDestination {
 
     /// Passes a failure on as a reset of both connections.
     pub fn fail(&self, error: TransferError) {
-        if self.state.is_interrupted() {
+        if self.state.is_reset() {
             return;
         }
         let is_write_failure =
@@ -142,7 +142,7 @@ impl RelayDestination {
         self.log.passed_reset(from_destination.unwrap_or(self.direction));
         let failure = self.failure(error);
         let grace = if failure.timed_out() { Duration::ZERO } else { RESET_GRACE };
-        self.state.interrupt(Interruption::Failure(failure), grace);
+        self.state.reset_both(ResetCause::Failure(failure), grace);
     }
 
     /// The failure of the connection.
@@ -188,7 +188,7 @@ impl Drop for RelayDestination {
         // A bug must not leave a connection without a reader.
         if std::thread::panicking() {
             let failure = Failure::local_resource("relay", std::io::Error::other("internal error"));
-            self.state.interrupt(Interruption::Failure(failure), Duration::ZERO);
+            self.state.reset_both(ResetCause::Failure(failure), Duration::ZERO);
         }
         self.state.set_finished(self.direction);
     }

@@ -1,4 +1,4 @@
-//! How far the two directions of a session are, and why it was interrupted.
+//! How far the two directions of a session are, and why it was reset.
 
 use crate::error::Failure;
 use crate::net::stream::EndedBy;
@@ -10,7 +10,7 @@ pub struct Progress {
     /// What ended the first direction that has ended.
     pub first_end: Option<EndedBy>,
     /// Why both connections were reset.
-    pub interruption: Option<Interruption>,
+    pub reset_cause: Option<ResetCause>,
     /// From the client.
     pub to_target: DirectionProgress,
     /// From the target.
@@ -28,7 +28,7 @@ pub struct DirectionProgress {
 
 /// Why both connections of a session were reset.
 #[derive(Debug)]
-pub enum Interruption {
+pub enum ResetCause {
     /// A peer, a time limit or a signal.
     Failure(Failure),
     /// A fault of the relay.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::connection_log::ConnectionLog;
-use super::progress::Interruption;
+use super::progress::ResetCause;
 use super::session::{RelaySession, RelaySessionOptions};
 use super::state::SessionState;
 use crate::error::Failure;
@@ -31,7 +31,7 @@ const MIN_OPEN: Duration = Duration::from_millis(20);
 pub struct RelayOptions {
     /// Connects to the target.
     pub dialer: Dialer,
-    /// The connection is interrupted if no byte moves for this long.
+    /// The connection is reset if no byte moves for this long.
     pub idle_timeout: Option<Duration>,
     /// What is put on the connections on purpose.
     pub faults: FaultPlan,
@@ -110,7 +110,7 @@ impl RelayService {
         let RelaySession { state, to_target, to_client } = session;
         if let Err(e) = self.pool.run(move || to_client.run()) {
             let failure = Failure::local_resource(&state.client.address, e);
-            state.interrupt(Interruption::Failure(failure), Duration::ZERO);
+            state.reset_both(ResetCause::Failure(failure), Duration::ZERO);
         }
         to_target.run();
         state.wait_finished(Direction::ToClient, None);

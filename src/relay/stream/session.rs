@@ -44,7 +44,7 @@ pub struct RelaySession {
 
 /// What applies to a session.
 pub struct RelaySessionOptions {
-    /// The connection is interrupted if no byte moves for this long.
+    /// The connection is reset if no byte moves for this long.
     pub idle_timeout: Option<Duration>,
     /// Where half-closes, faults and endings are logged.
     pub log: ConnectionLog,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFd;
 
 use super::peer_socket::PeerSocket;
-use super::progress::{Interruption, Progress};
+use super::progress::{Progress, ResetCause};
 use super::stop_reason::StopReason;
 use crate::error::Failure;
 use crate::net::stream::EndedBy;
@@ -30,7 +30,7 @@ pub struct SessionState {
     pub to_target: Meter,
     /// Counts the bytes that were passed to the client.
     pub to_client: Meter,
-    /// The connection is interrupted if no byte moves for this long.
+    /// The connection is reset if no byte moves for this long.
     idle_timeout: Option<Duration>,
     progress: Mutex<Progress>,
     changed: Condvar,
@@ -103,14 +103,14 @@ impl SessionState {
     }
 
     /// Resets both connections, after what was relayed before has been acknowledged or
-    /// [`RESET_GRACE`] has passed; the first interruption counts.
-    pub fn interrupt(&self, interruption: Interruption, grace: Duration) {
+    /// [`RESET_GRACE`] has passed; the first cause counts.
+    pub fn reset_both(&self, cause: ResetCause, grace: Duration) {
         {
             let mut progress = self.lock();
-            if progress.interruption.is_some() {
+            if progress.reset_cause.is_some() {
                 return;
             }
-            progress.interruption = Some(interruption);
+            progress.reset_cause = Some(cause);
         }
         self.changed.notify_all();
         let deadline = Instant::now() + grace;
@@ -143,17 +143,17 @@ impl SessionState {
         self.lock().of(direction).has_ended
     }
 
-    /// Waits until `direction` has ended or the connection was interrupted.
+    /// Waits until `direction` has ended or the connection was reset.
     pub fn wait_ended(&self, direction: Direction) {
         let lasts = |progress: &mut Progress| {
-            !progress.of(direction).has_ended && progress.interruption.is_none()
+            !progress.of(direction).has_ended && progress.reset_cause.is_none()
         };
         drop(self.changed.wait_while(self.lock(), lasts));
     }
 
     /// Whether both connections were reset, or are about to be.
-    pub fn is_interrupted(&self) -> bool {
-        self.lock().interruption.is_some()
+    pub fn is_reset(&self) -> bool {
+        self.lock().reset_cause.is_some()
     }
 
     /// Records that the thread of `direction` has ended.
@@ -174,12 +174,12 @@ impl SessionState {
 
     /// The result, once both threads have ended: the peer that ended its stream first.
     ///
-    /// Fails as the interruption did.
+    /// Fails with the failure that caused a reset.
     pub fn outcome(&self) -> Result<EndedBy, Failure> {
         let mut progress = self.lock();
-        match (progress.interruption.take(), progress.first_end) {
-            (Some(Interruption::Failure(failure)), _) => Err(failure),
-            (Some(Interruption::Fault), _) => Ok(EndedBy::Fault),
+        match (progress.reset_cause.take(), progress.first_end) {
+            (Some(ResetCause::Failure(failure)), _) => Err(failure),
+            (Some(ResetCause::Fault), _) => Ok(EndedBy::Fault),
             (None, by) => Ok(by.unwrap_or(EndedBy::Client)),
         }
     }

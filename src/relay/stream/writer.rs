@@ -104,10 +104,10 @@ impl Write for RelayWriter {
         self.write_with(|socket| Ok(rustix::net::send(socket, bytes, SEND_FLAGS)?))
     }
 
-    /// Fails with [`StopReason::Closed`] once the connection was interrupted: a direction that waits
+    /// Fails with [`StopReason::Closed`] once the connection was reset: a direction that waits
     /// before its next write calls this to find out.
     fn flush(&mut self) -> io::Result<()> {
-        if self.state.is_interrupted() || self.state.client.handle.closed_locally() {
+        if self.state.is_reset() || self.state.client.handle.closed_locally() {
             return Err(StopReason::Closed.into());
         }
         self.inner.flush()
