@@ -51,7 +51,7 @@ impl RelayDestination {
 
     /// Half-closes the destination, then watches the source.
     fn pass_end(&mut self) {
-        self.state.set_ended(self.direction, source_of(self.direction));
+        self.state.set_stream_ended(self.direction, source_of(self.direction));
         // Before the half-close, or the answer to it would seem to come first.
         self.log.half_closed(self.direction);
         self.log.passed_end(self.direction);
@@ -64,7 +64,7 @@ impl RelayDestination {
     /// Half-closes the destination although the source has not ended; what it sends is discarded
     /// until the other direction has ended too.
     fn close(&mut self) {
-        self.state.set_ended(self.direction, EndedBy::Fault);
+        self.state.set_stream_ended(self.direction, EndedBy::Fault);
         self.log.passed_end(self.direction);
         match self.writer.finish() {
             Ok(()) => self.watch_discarded(),
@@ -80,8 +80,8 @@ impl RelayDestination {
 
     /// Keeps the destination open until the other direction has ended.
     fn vanish(&mut self) {
-        self.state.set_ended(self.direction, source_of(self.direction));
-        self.state.wait_ended(self.direction.opposite());
+        self.state.set_stream_ended(self.direction, source_of(self.direction));
+        self.state.wait_stream_ended(self.direction.opposite());
         if !self.state.is_reset() {
             // The connection is over, and its failure too.
             let _ = self.writer.finish();
@@ -113,7 +113,7 @@ impl RelayDestination {
         let (state, source) = (&self.state, self.state.source(self.direction));
         let mut deadline = None;
         while !state.is_reset() && deadline.is_none_or(|at| Instant::now() < at) {
-            if state.has_ended(self.direction.opposite()) {
+            if state.has_stream_ended(self.direction.opposite()) {
                 deadline.get_or_insert_with(|| Instant::now() + FAULT_GRACE);
             }
             let mut fds = [PollFd::from_borrowed_fd(source.fd(), PollFlags::empty())];
@@ -136,7 +136,7 @@ impl RelayDestination {
         if is_write_failure {
             let other = self.direction.opposite();
             self.state.destination(self.direction).wake_reader();
-            self.state.wait_finished(other, Some(RESET_GRACE));
+            self.state.wait_thread_exited(other, Some(RESET_GRACE));
         }
         let from_destination = is_write_failure.then(|| self.direction.opposite());
         self.log.passed_reset(from_destination.unwrap_or(self.direction));
@@ -190,6 +190,6 @@ impl Drop for RelayDestination {
             let failure = Failure::local_resource("relay", std::io::Error::other("internal error"));
             self.state.reset_both(ResetCause::Failure(failure), Duration::ZERO);
         }
-        self.state.set_finished(self.direction);
+        self.state.set_thread_exited(self.direction);
     }
 }

@@ -21,9 +21,9 @@ pub struct Progress {
 #[derive(Debug, Default)]
 pub struct DirectionProgress {
     /// Whether its source has ended its stream, or a fault has ended it.
-    pub has_ended: bool,
-    /// Whether its thread has ended.
-    pub is_finished: bool,
+    pub has_stream_ended: bool,
+    /// Whether its thread has exited.
+    pub has_thread_exited: bool,
 }
 
 /// Why both connections of a session were reset.

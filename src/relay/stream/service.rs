@@ -113,7 +113,7 @@ impl RelayService {
             state.reset_both(ResetCause::Failure(failure), Duration::ZERO);
         }
         to_target.run();
-        state.wait_finished(Direction::ToClient, None);
+        state.wait_thread_exited(Direction::ToClient, None);
         if !self.options.faults.is_empty() {
             state.close();
         }

@@ -94,11 +94,11 @@ impl SessionState {
         self.idle_timeout.and_then(|timeout| moved_at().checked_add(timeout))
     }
 
-    /// Records that `direction` was ended, by its source or by a fault.
-    pub fn set_ended(&self, direction: Direction, by: EndedBy) {
+    /// Records that the stream of `direction` was ended, by its source or by a fault.
+    pub fn set_stream_ended(&self, direction: Direction, by: EndedBy) {
         let mut progress = self.lock();
         progress.first_end.get_or_insert(by);
-        progress.of(direction).has_ended = true;
+        progress.of(direction).has_stream_ended = true;
         self.changed.notify_all();
     }
 
@@ -139,14 +139,14 @@ impl SessionState {
     }
 
     /// Whether the source of `direction` has ended its stream, or a fault has ended it.
-    pub fn has_ended(&self, direction: Direction) -> bool {
-        self.lock().of(direction).has_ended
+    pub fn has_stream_ended(&self, direction: Direction) -> bool {
+        self.lock().of(direction).has_stream_ended
     }
 
-    /// Waits until `direction` has ended or the connection was reset.
-    pub fn wait_ended(&self, direction: Direction) {
+    /// Waits until the stream of `direction` has ended or the connection was reset.
+    pub fn wait_stream_ended(&self, direction: Direction) {
         let lasts = |progress: &mut Progress| {
-            !progress.of(direction).has_ended && progress.reset_cause.is_none()
+            !progress.of(direction).has_stream_ended && progress.reset_cause.is_none()
         };
         drop(self.changed.wait_while(self.lock(), lasts));
     }
@@ -156,15 +156,15 @@ impl SessionState {
         self.lock().reset_cause.is_some()
     }
 
-    /// Records that the thread of `direction` has ended.
-    pub fn set_finished(&self, direction: Direction) {
-        self.lock().of(direction).is_finished = true;
+    /// Records that the thread of `direction` is about to exit.
+    pub fn set_thread_exited(&self, direction: Direction) {
+        self.lock().of(direction).has_thread_exited = true;
         self.changed.notify_all();
     }
 
-    /// Waits until the thread of `direction` has ended, at most for `timeout`.
-    pub fn wait_finished(&self, direction: Direction, timeout: Option<Duration>) {
-        let runs = |progress: &mut Progress| !progress.of(direction).is_finished;
+    /// Waits until the thread of `direction` exits, at most for `timeout`.
+    pub fn wait_thread_exited(&self, direction: Direction, timeout: Option<Duration>) {
+        let runs = |progress: &mut Progress| !progress.of(direction).has_thread_exited;
         let progress = self.lock();
         match timeout {
             Some(timeout) => drop(self.changed.wait_timeout_while(progress, timeout, runs)),
