@@ -9,7 +9,7 @@ use super::state::SessionState;
 use crate::error::Failure;
 use crate::net::address::Address;
 use crate::net::dial::Dialer;
-use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
+use crate::net::stream::{EndedBy, Stream};
 use crate::relay::direction::Direction;
 use crate::relay::fault::FaultPlan;
 use crate::relay::record::Recorder;
@@ -95,14 +95,16 @@ impl RelayService {
         RelaySession::new(connection.take_stream(), target, options)
     }
 
-    /// Prepares the reset of a client that has no target: records it, and waits until its connect(2) has
-    /// returned.
-    fn refuse(&self, conn: u64, client: &ConnectionInfo) {
+    /// Resets a client that has no target, once its connect(2) has returned: an orderly close would look
+    /// like a complete, empty answer.
+    fn refuse(&self, connection: &Connection) {
+        let client = connection.info();
         if let Some(recorder) = &self.options.recorder {
             // The address of the target is not known.
-            recorder.refused(conn, &client.peer, &Address::Unnamed);
+            recorder.refused(connection.conn, &client.peer, &Address::Unnamed);
         }
         std::thread::sleep(MIN_OPEN.saturating_sub(client.began.elapsed()));
+        connection.stream.handle.abort();
     }
 
     /// Runs both directions to their end, one of them on the current thread.
@@ -153,18 +155,12 @@ impl Service for RelayService {
     fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
         let (conn, client) = (connection.conn, connection.info().peer.clone());
         let began = Instant::now();
-        // An orderly close would look like a complete, empty answer.
-        let handle = connection.stream.handle.clone();
         if let Some(event) = self.options.faults.refuses(conn) {
             self.context.report.emit(&Event::Fault(event));
-            self.refuse(conn, connection.info());
-            handle.abort();
+            self.refuse(connection);
             return Ok(EndedBy::Fault.into());
         }
-        let target = self.connect(conn, &client).inspect_err(|_| {
-            self.refuse(conn, connection.info());
-            handle.abort();
-        })?;
+        let target = self.connect(conn, &client).inspect_err(|_| self.refuse(connection))?;
         let times = Times { began, connected: Instant::now() };
         let session = self.session(connection, target)?;
         let state = session.state.clone();
