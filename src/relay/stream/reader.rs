@@ -1,5 +1,5 @@
-//! The reading half of one peer, on a non-blocking socket: a read waits by poll(2), and notices what a
-//! blocking call would miss.
+//! The reading half of one peer, on a non-blocking socket: a read waits by poll(2), so that it also ends
+//! at the idle timeout.
 
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::BorrowedFd;

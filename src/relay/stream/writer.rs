@@ -1,5 +1,5 @@
-//! The writing half of one peer, on a non-blocking socket: a write waits by poll(2), and notices what a
-//! blocking call would miss.
+//! The writing half of one peer, on a non-blocking socket: a write waits by poll(2), so that it also ends
+//! at the idle timeout and at a reset by the other peer.
 
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::BorrowedFd;
