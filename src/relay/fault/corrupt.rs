@@ -1,7 +1,7 @@
 //! `corrupt`: one bit in each block of bytes is flipped.
 
+use super::context::{Constructor, Site};
 use super::piece::{Fault, Piece};
-use super::site::{Constructor, Site};
 use crate::units;
 
 /// The longest block, so that its bits can be counted.

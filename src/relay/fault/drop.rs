@@ -1,7 +1,7 @@
 //! `drop`: everything after an offset vanishes, its end too; the connection stays open.
 
+use super::context::{Constructor, Site};
 use super::piece::{DirectionEnd, Fault, Piece};
-use super::site::{Constructor, Site};
 use crate::units;
 
 /// Parses the offset.

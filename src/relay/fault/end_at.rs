@@ -1,7 +1,7 @@
 //! An end of the direction at an offset, for `close` and `reset`.
 
+use super::context::{Constructor, Site};
 use super::piece::{DirectionEnd, Fault, Piece};
-use super::site::{Constructor, Site};
 use crate::units;
 
 /// Parses an offset; the direction ends with `end` after that many bytes.

@@ -2,10 +2,11 @@
 //!
 //! A fault is a file with a parser and a `piece::Fault`, and a row in [`FAULTS`]. It sees the bytes
 //! of one direction as [`piece::Piece`]s, which it changes, divides, delays or ends. What it decides
-//! is a function of seed, connection number, direction and byte offset (`site`), never of
+//! is a function of seed, connection number, direction and byte offset (`context`), never of
 //! time or of the lengths of reads, so that the same seed and bytes give the same faults again.
 
 mod chain;
+mod context;
 mod corrupt;
 mod delay;
 mod drop;
@@ -20,7 +21,6 @@ mod rate;
 mod refuse;
 mod reorder;
 mod share;
-mod site;
 mod slice;
 mod stall;
 
@@ -53,7 +53,7 @@ pub struct FaultKind {
     /// What it applies to.
     pub medium: Medium,
     /// Parses the rest of the SPEC, after the name and its `=` or `@`.
-    parse: fn(&str) -> Result<site::Constructor, String>,
+    parse: fn(&str) -> Result<context::Constructor, String>,
 }
 
 /// Every fault, in the order of the documentation.

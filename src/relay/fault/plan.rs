@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::chain::{ConnectionFaults, FaultChain};
-use super::site::{Constructor, Site, key};
+use super::context::{Constructor, Site, key};
 use super::{FAULTS, FaultKind, Medium};
 use crate::relay::direction::Direction;
 use crate::report::event::FaultEvent;

@@ -1,8 +1,8 @@
 //! `refuse`: a share of the connections is reset when it is accepted.
 
+use super::context::{Constructor, Site};
 use super::piece::Fault;
 use super::share::{self, Share};
-use super::site::{Constructor, Site};
 
 /// Parses the share.
 pub fn parse(value: &str) -> Result<Constructor, String> {

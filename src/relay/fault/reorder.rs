@@ -1,8 +1,8 @@
 //! `reorder`: a share of the datagrams arrives after the next one, or at the end of the flow.
 
+use super::context::{Constructor, Site};
 use super::piece::{Fault, Piece, PieceKind};
 use super::share::{self, Share};
-use super::site::{Constructor, Site};
 
 /// Parses the share.
 pub fn parse(value: &str) -> Result<Constructor, String> {

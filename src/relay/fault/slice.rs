@@ -1,8 +1,8 @@
 //! `slice`: writes of a few bytes each. The places where they end depend on the offset alone; what a
 //! read delivers may end a write earlier.
 
+use super::context::{Constructor, Site};
 use super::piece::{Fault, Piece};
-use super::site::{Constructor, Site};
 use crate::units;
 
 /// The longest write.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::context::{Constructor, Site};
 use super::piece::{Fault, Piece};
-use super::site::{Constructor, Site};
 use crate::units;
 
 /// The longest pause.
