@@ -1,4 +1,4 @@
-//! Faults that `--fault` puts on relayed connections on purpose.
+//! Faults that `--fault` injects into relayed connections.
 //!
 //! A fault is a file with a parser and a `piece::Fault`, and a row in [`FAULTS`]. It sees the bytes
 //! of one direction as [`piece::Piece`]s, which it changes, divides, delays or ends. What it decides
@@ -38,7 +38,7 @@ pub enum Medium {
     Datagrams,
     /// Both of them.
     Any,
-    /// A complete connection, before the target is dialled; it has no direction.
+    /// A complete connection, before the relay connects to the target; it has no direction.
     Connection,
 }
 
@@ -103,7 +103,7 @@ pub static FAULTS: [FaultKind; 12] = [
     FaultKind {
         name: "drop",
         usage: "drop@4096",
-        effect: "everything after that many bytes vanishes, the connection stays open",
+        effect: "everything after that many bytes is discarded, the connection stays open",
         medium: Medium::Stream,
         parse: drop::parse,
     },

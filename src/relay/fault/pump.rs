@@ -250,6 +250,6 @@ mod tests {
         running.sink.read_exact(&mut received).unwrap();
         assert!(running.outcome.recv_timeout(Duration::from_millis(50)).is_err());
         running.source.shutdown(std::net::Shutdown::Write).unwrap();
-        assert_eq!(running.end().unwrap(), DirectionEnd::Vanished);
+        assert_eq!(running.end().unwrap(), DirectionEnd::Discarded);
     }
 }

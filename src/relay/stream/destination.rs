@@ -45,7 +45,7 @@ impl RelayDestination {
             DirectionEnd::Eof => self.pass_end(),
             DirectionEnd::Closed => self.close(),
             DirectionEnd::Reset => self.reset(),
-            DirectionEnd::Vanished => self.vanish(),
+            DirectionEnd::Discarded => self.keep_open(),
         }
     }
 
@@ -79,7 +79,7 @@ impl RelayDestination {
     }
 
     /// Keeps the destination open until the other direction has ended.
-    fn vanish(&mut self) {
+    fn keep_open(&mut self) {
         self.state.set_stream_ended(self.direction, source_of(self.direction));
         self.state.wait_stream_ended(self.direction.opposite());
         if !self.state.is_reset() {

@@ -33,7 +33,7 @@ pub struct RelayOptions {
     pub dialer: Dialer,
     /// The connection is reset if no byte moves for this long.
     pub idle_timeout: Option<Duration>,
-    /// What is put on the connections on purpose.
+    /// The faults that are injected.
     pub faults: FaultPlan,
     /// Where the relayed bytes are recorded.
     pub recorder: Option<Recorder>,

@@ -48,7 +48,7 @@ pub struct RelaySessionOptions {
     pub idle_timeout: Option<Duration>,
     /// Where half-closes, faults and endings are logged.
     pub log: ConnectionLog,
-    /// What is put on the connection on purpose.
+    /// The faults that are injected.
     pub faults: ConnectionFaults,
 }
 

@@ -18,7 +18,7 @@ pub struct FlowOptions {
     pub idle_timeout: Option<Duration>,
     /// Events, and the end of the run.
     pub context: Context,
-    /// What is put on the datagrams on purpose.
+    /// The faults that are injected into the datagrams.
     pub faults: FaultPlan,
     /// Where the datagrams are recorded.
     pub recorder: Option<Recorder>,

@@ -34,7 +34,7 @@ pub struct UdpRelayOptions {
     pub socket: Socket,
     /// The target.
     pub dialer: Dialer,
-    /// What is put on the datagrams on purpose.
+    /// The faults that are injected into the datagrams.
     pub faults: FaultPlan,
     /// Where the datagrams are recorded.
     pub recorder: Option<Recorder>,
