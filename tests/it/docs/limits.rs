@@ -78,7 +78,7 @@ const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 49] = [
         "Duration::from_secs(5)",
     ),
     ("the prompt | 1 MiB |", "src/client/line_editor.rs", "MAX_LINE", "1 << 20"),
-    ("100 ms per piece", "src/service/chat/input.rs", "MAX_PAUSE", "Duration::from_millis(100)"),
+    ("100 ms per piece", "src/service/chat/stdin.rs", "MAX_PAUSE", "Duration::from_millis(100)"),
     ("all services | 32,768 |", "src/process/groups.rs", "MAX_CHILDREN", "32 << 10"),
     ("average | 10,000 |", "src/http/coding/inflate.rs", "MAX_TINY_MEMBERS", "10_000"),
     ("| 65,507 bytes |", "src/datagram/mod.rs", "MAX_UDP_PAYLOAD", "65_507"),
