@@ -37,7 +37,7 @@ impl Service for Broadcast {
             self.started.get_or_init(|| self.start());
             // Checked after entering the room: the end of stdin closes the queues of all members.
             if self.has_ended.load(Ordering::SeqCst) {
-                queue.close(Duration::ZERO);
+                queue.close();
             }
             discard_input(connection, queue)
         })

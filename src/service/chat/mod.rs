@@ -62,7 +62,7 @@ impl Chat {
             .spawn(move || {
                 // The thread is started before `--user` takes effect, and only writes.
                 let _ = drop_capabilities();
-                queue.run(|line| std.stdout.write_all(line))
+                queue.deliver_all(|line| std.stdout.write_all(line))
             })
             .map_err(|e| Failure::new(Phase::Stdout, "-", e).with_code(ExitCode::Negative))?;
         let (room, started) = (Arc::default(), OnceLock::new());
@@ -79,7 +79,8 @@ impl Service for Chat {
     }
 
     fn close(&self) {
-        self.local_output.close(CLOSE_TIMEOUT);
+        self.local_output.close();
+        self.local_output.wait_done(CLOSE_TIMEOUT);
     }
 }
 

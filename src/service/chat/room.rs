@@ -80,7 +80,7 @@ impl Room {
     /// Closes the queues of all members; queued lines are still delivered.
     pub fn close(&self) {
         for member in self.lock().values() {
-            member.queue.close(Duration::ZERO);
+            member.queue.close();
         }
     }
 
