@@ -13,8 +13,8 @@ use crate::net::proxy::Route;
 use crate::net::retry::Retry;
 use crate::net::socket_event::SocketEvent;
 use crate::net::stream::Stream;
-use crate::report::check::CheckStatus;
 use crate::report::context::Context;
+use crate::report::event::check::CheckStatus;
 
 /// What an attempt connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]

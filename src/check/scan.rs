@@ -7,8 +7,8 @@ use super::run::{CheckResult, run};
 use crate::error::{ExitCode, Failure};
 use crate::net::socket_event::SocketEvent;
 use crate::report::Report;
-use crate::report::check::CheckStatus;
 use crate::report::context::Context;
+use crate::report::event::check::CheckStatus;
 use crate::report::event::{Endpoints, Event};
 
 /// Checks ports and logs each. The exit code is 0 if one of them is open, as far as that can be

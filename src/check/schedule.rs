@@ -21,7 +21,7 @@ use self::slot::Slot;
 pub use self::step::{AttemptPart, NextStep};
 use super::options::{AddressCoverage, Goal, Quorum, Repeat};
 use super::verdict::{Verdict, merge};
-use crate::report::check::CheckStatus;
+use crate::report::event::check::CheckStatus;
 
 /// How long after the time limit of a run an attempt that it ended may still return its reason.
 const GRACE: Duration = Duration::from_millis(20);

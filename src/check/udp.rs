@@ -13,8 +13,8 @@ use super::verdict::Verdict;
 use crate::datagram::MAX_UDP_PAYLOAD;
 use crate::error::{Failure, Phase};
 use crate::net::address::{Address, with_zone_hint};
-use crate::report::check::CheckStatus;
 use crate::report::context::Context;
+use crate::report::event::check::CheckStatus;
 use crate::report::traffic::TrafficLog;
 use crate::shutdown::{Shutdown, WaitOutcome, earliest};
 

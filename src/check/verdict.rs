@@ -6,8 +6,8 @@ use super::options::Until;
 use super::target::CheckTarget;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stream::PeerCertificate;
-use crate::report::check::{CheckReport, CheckStatus};
-use crate::report::datagram_stats::RoundTrips;
+use crate::report::event::check::{CheckReport, CheckStatus};
+use crate::report::event::datagram::RoundTrips;
 
 /// The result of one attempt at a target, or of all of them.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use super::answer::Note;
 use super::no_answer::{LookupResult, NoAnswer};
 use super::query::{Query, merge_names};
 use crate::error::{ExitCode, Failure, Phase};
-use crate::report::lookup::LookupStatus;
+use crate::report::event::lookup::LookupStatus;
 use crate::resolver::dns;
 use crate::resolver::dns::{
     Answered, Outcome, QueryOptions, Question, RecordData, RecordType, ResourceRecord, SearchList,

@@ -7,7 +7,7 @@ use super::answer::{Note, format_addresses, same_address};
 use super::no_answer::{LookupResult, NoAnswer};
 use super::query::Query;
 use crate::error::{ExitCode, Failure};
-use crate::report::lookup::{Check, CheckOutcome, LookupSource};
+use crate::report::event::lookup::{Check, CheckOutcome, LookupSource};
 use crate::resolver;
 use crate::resolver::{Family, getaddrinfo, hosts_file};
 

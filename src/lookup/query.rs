@@ -8,7 +8,7 @@ use super::answer::{Note, format_addresses};
 use super::no_answer::LookupResult;
 use super::options::LookupOptions;
 use crate::error::{Failure, Phase};
-use crate::report::lookup::LookupSource;
+use crate::report::event::lookup::LookupSource;
 use crate::resolver::{getaddrinfo, hosts_file};
 
 /// The lookup of one question, with its deadline.

@@ -10,7 +10,7 @@ use super::resolve::resolve;
 use super::{LookupOptions, QuestionList, VerifyOptions, run};
 use crate::net::stdout::Stdout;
 use crate::report::Verbosity;
-use crate::report::lookup::{LookupSource, LookupStatus};
+use crate::report::event::lookup::{LookupSource, LookupStatus};
 use crate::resolver::Family;
 use crate::resolver::dns::RecordType;
 use crate::shutdown::ShutdownReason;

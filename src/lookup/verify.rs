@@ -12,7 +12,9 @@ use super::options::LookupOptions;
 use super::query::Query;
 use super::question::LookupQuestion;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::report::lookup::{Check, CheckOutcome, LookupReport, LookupSource, LookupStatus, shown};
+use crate::report::event::lookup::{
+    Check, CheckOutcome, LookupReport, LookupSource, LookupStatus, shown,
+};
 use crate::resolver::{getaddrinfo, hosts_file};
 
 /// What the names of an address prove.

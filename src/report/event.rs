@@ -1,17 +1,26 @@
 //! The events of the log. Text and JSON are formats of the same values, so that they cannot differ:
-//! JSON is derived, and the text of a larger event is a function beside its fields.
+//! JSON is derived, and the text of a larger event is a function beside its fields, in a file of
+//! this folder.
+
+pub mod check;
+mod connection;
+pub mod datagram;
+mod fault;
+pub mod lookup;
+mod response;
+mod transfer;
 
 use serde::Serialize;
 
-use super::check::CheckReport;
-pub use super::connection::{Closed, Endpoints, Relayed, Role, Side, Stats};
-use super::datagram_stats::{Ping, Totals};
 use super::excerpt::Excerpt;
-pub use super::fault::FaultEvent;
-use super::lookup::LookupReport;
-pub use super::response::{ResponseHead, Timings};
-pub use super::transfer::Transfer;
 use crate::error::Failure;
+use check::CheckReport;
+pub use connection::{Closed, Endpoints, Relayed, Role, Side, Stats};
+use datagram::{Ping, Totals};
+pub use fault::FaultEvent;
+use lookup::LookupReport;
+pub use response::{ResponseHead, Timings};
+pub use transfer::Transfer;
 
 /// An event. Its fields are documented in `docs/json-events.md`, and are a promise.
 #[derive(Debug, Clone, Serialize)]

@@ -3,7 +3,7 @@
 use super::Schedule;
 use crate::check::options::Quorum;
 use crate::check::verdict::{TargetVerdict, Verdict};
-use crate::report::check::CheckStatus;
+use crate::report::event::check::CheckStatus;
 
 impl<D> Schedule<D> {
     /// Takes the verdict on the next target in their order, once it is decided.

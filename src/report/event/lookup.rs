@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::escape::escape_keep_backslash;
+use crate::report::escape::escape_keep_backslash;
 
 /// The result of one question. Its fields are documented in `docs/json-events.md`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
