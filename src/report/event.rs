@@ -7,6 +7,7 @@ mod connection;
 pub mod datagram;
 mod fault;
 pub mod lookup;
+mod lookup_entries;
 mod response;
 mod transfer;
 
