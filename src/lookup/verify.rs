@@ -13,7 +13,7 @@ use super::query::Query;
 use super::question::LookupQuestion;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::report::event::lookup::{
-    Check, CheckOutcome, LookupReport, LookupSource, LookupStatus, shown,
+    ForwardLookup, ForwardOutcome, LookupReport, LookupSource, LookupStatus, shown,
 };
 use crate::resolver::{getaddrinfo, hosts_file};
 
@@ -34,18 +34,18 @@ struct Verdict {
     /// The line that is printed; none if the resolver failed.
     text: Option<String>,
     failure: Option<Failure>,
-    checks: Vec<Check>,
+    checks: Vec<ForwardLookup>,
 }
 
 impl Verdict {
     /// Derives the verdict about `address`, as it is printed, from the forward lookups of its names.
     fn of(options: &LookupOptions, address: &str, checks: Vec<ForwardCheck>) -> Verdict {
-        let is_confirmed = |one: &&ForwardCheck| one.check.outcome == CheckOutcome::Confirmed;
-        let confirmed = checks.iter().find(is_confirmed).map(|one| shown(&one.check.name));
+        let is_confirmed = |one: &&ForwardCheck| one.lookup.outcome == ForwardOutcome::Confirmed;
+        let confirmed = checks.iter().find(is_confirmed).map(|one| shown(&one.lookup.name));
         let (mut failures, mut all) = (Vec::new(), Vec::new());
-        for ForwardCheck { check, failure } in checks {
+        for ForwardCheck { lookup, failure } in checks {
             failures.extend(failure);
-            all.push(check);
+            all.push(lookup);
         }
         if let Some(name) = confirmed {
             let text = format!("Validated hostname: {name}");
@@ -61,14 +61,14 @@ impl Verdict {
             };
         }
         let address = shown(address);
-        let Some(Check { name, outcome, cause, .. }) = all.first() else {
+        let Some(ForwardLookup { name, outcome, cause, .. }) = all.first() else {
             let is_strict = options.verify.is_some_and(|verify| verify.strict);
             let code = if is_strict { ExitCode::Negative } else { ExitCode::Done };
             let text = format!("No host names available for {address}; this may be normal.");
-            return Verdict::new(LookupStatus::None, code, text, all);
+            return Verdict::new(LookupStatus::NoName, code, text, all);
         };
         let name = shown(name);
-        if *outcome == CheckOutcome::Elsewhere {
+        if *outcome == ForwardOutcome::Elsewhere {
             let text = format!(
                 "Got hostname {name}, but on forward lookup, original IP {address} did not appear \
                  in IP address list."
@@ -80,11 +80,16 @@ impl Verdict {
         Verdict::new(LookupStatus::ForwardFailed, ExitCode::Negative, text, all)
     }
 
-    fn new(status: LookupStatus, code: ExitCode, text: String, checks: Vec<Check>) -> Verdict {
+    fn new(
+        status: LookupStatus,
+        code: ExitCode,
+        text: String,
+        checks: Vec<ForwardLookup>,
+    ) -> Verdict {
         Verdict { status, code, text: Some(text), failure: None, checks }
     }
 
-    fn failed(failure: Failure, checks: Vec<Check>) -> Verdict {
+    fn failed(failure: Failure, checks: Vec<ForwardLookup>) -> Verdict {
         let (status, code) = (failure_status(&failure), failure.code);
         Verdict { status, code, text: None, failure: Some(failure), checks }
     }
@@ -162,7 +167,8 @@ fn merge(verdicts: Vec<Verdict>) -> Answer {
         }
     }
     answer.result.cause = answer.failure.as_ref().map(Failure::cause);
-    answer.result.names = Some(checks.iter().map(|check: &Check| check.name.clone()).collect());
+    answer.result.names =
+        Some(checks.iter().map(|check: &ForwardLookup| check.name.clone()).collect());
     answer.result.verdict = (!texts.is_empty()).then(|| texts.join("\n"));
     answer.result.checks = Some(checks);
     answer
@@ -188,25 +194,25 @@ mod tests {
         }
     }
 
-    fn check(name: &str, outcome: CheckOutcome) -> ForwardCheck {
-        let failing = outcome == CheckOutcome::Failing;
+    fn check(name: &str, outcome: ForwardOutcome) -> ForwardCheck {
+        let failing = outcome == ForwardOutcome::Failing;
         let failure = failing.then(|| Failure::resolver(name, "SERVFAIL"));
         let (address, addresses) = ("192.0.2.1".to_string(), Vec::new());
         let cause = Some("no such name".to_string());
-        let check = Check { address, name: name.into(), outcome, addresses, cause };
-        ForwardCheck { check, failure }
+        let lookup = ForwardLookup { address, name: name.into(), outcome, addresses, cause };
+        ForwardCheck { lookup, failure }
     }
 
     #[test]
     fn names_of_an_address_have_one_verdict() {
-        use CheckOutcome::{Confirmed, Elsewhere, Failing, Refused, Unresolved};
+        use ForwardOutcome::{Confirmed, Elsewhere, Failing, Refused, Unresolved};
         for (outcomes, status, code, strict_code, text) in [
             (&[Elsewhere, Failing, Confirmed][..], LookupStatus::Validated, 0, 0, "Validated"),
             (&[Elsewhere, Failing], LookupStatus::Failing, 75, 75, ""),
             (&[Elsewhere, Unresolved], LookupStatus::Mismatch, 1, 1, "did not appear"),
             (&[Unresolved, Elsewhere], LookupStatus::ForwardFailed, 1, 1, "could not be"),
             (&[Refused], LookupStatus::ForwardFailed, 1, 1, "could not be"),
-            (&[], LookupStatus::None, 0, 1, "may be normal"),
+            (&[], LookupStatus::NoName, 0, 1, "may be normal"),
         ] {
             let verdicts = [false, true].map(|strict| {
                 let checks = outcomes.iter().map(|one| check("n", *one)).collect();
@@ -224,9 +230,9 @@ mod tests {
     fn worst_address_decides_and_every_line_is_printed() {
         let of = |outcome| Verdict::of(&options(false), "a", vec![check("n", outcome)]);
         let answer = merge(vec![
-            of(CheckOutcome::Confirmed),
-            of(CheckOutcome::Failing),
-            of(CheckOutcome::Elsewhere),
+            of(ForwardOutcome::Confirmed),
+            of(ForwardOutcome::Failing),
+            of(ForwardOutcome::Elsewhere),
         ]);
         assert_eq!((answer.result.status, answer.result.code), (LookupStatus::Failing, 75));
         assert_eq!(answer.result.cause.as_deref(), Some("SERVFAIL"));

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 pub use super::lookup_entries::{
-    Check, CheckOutcome, LookupSource, Record, RecordFormat, ServiceEntry, Sockaddr, Tuple, View,
-    shown,
+    ForwardLookup, ForwardOutcome, LookupSource, Record, RecordFormat, ServiceEntry, Sockaddr,
+    Tuple, View, shown,
 };
 
 /// The result of one question. Its fields are documented in `docs/json-events.md`.
@@ -36,7 +36,7 @@ pub struct LookupReport {
     pub views: Option<Vec<View>>,
     /// Each name of the address that `--verify` looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub checks: Option<Vec<Check>>,
+    pub checks: Option<Vec<ForwardLookup>>,
     /// The text of `--verify`, a line per address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
@@ -77,7 +77,8 @@ pub enum LookupStatus {
     /// `--verify`: a name has the address.
     Validated,
     /// `--verify`: the address has no name.
-    None,
+    #[serde(rename = "none")]
+    NoName,
     /// `--verify`: no name has the address.
     Mismatch,
     /// `--verify`: a name has no addresses.

@@ -144,7 +144,7 @@ impl View {
 /// The result of the forward lookup of a name of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum CheckOutcome {
+pub enum ForwardOutcome {
     /// The name has the address.
     Confirmed,
     /// The name has other addresses only.
@@ -161,7 +161,7 @@ pub enum CheckOutcome {
     Invalid,
 }
 
-impl fmt::Display for CheckOutcome {
+impl fmt::Display for ForwardOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }
@@ -169,13 +169,13 @@ impl fmt::Display for CheckOutcome {
 
 /// The forward lookup of one name by `--verify`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub struct ForwardLookup {
     /// The address that has this name.
     pub address: String,
     /// The name.
     pub name: String,
     /// The result.
-    pub outcome: CheckOutcome,
+    pub outcome: ForwardOutcome,
     /// The addresses of the name.
     pub addresses: Vec<String>,
     /// Why it has none.
