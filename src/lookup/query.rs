@@ -15,7 +15,7 @@ use crate::resolver::{getaddrinfo, hosts_file};
 #[derive(Clone, Copy)]
 pub struct Query<'a> {
     pub options: &'a LookupOptions,
-    /// When to give up; `None` is no limit.
+    /// When the lookup ends without an answer; `None` is no limit.
     pub deadline: Option<Instant>,
     pub notes: &'a RefCell<Vec<Note>>,
 }
