@@ -19,7 +19,7 @@ mod verdict;
 mod workers;
 
 pub use options::{AddressCoverage, CheckOptions, Goal, HostOptions, Quorum, Repeat, Until};
-pub use run::{CheckResult, OnResults, run};
+pub use run::{OnResults, run};
 pub use scan::scan;
 pub use target::CheckTarget;
-pub use verdict::Verdict;
+pub use verdict::{TargetVerdict, Verdict};
