@@ -4,12 +4,12 @@
 //! own; each attempt ends in a [`Verdict`], and [`run`] hands over those of all targets in their
 //! order.
 
-mod attempts;
 mod hosts;
 mod options;
 mod outcome;
 pub mod print;
 mod probe;
+mod prober;
 mod run;
 mod scan;
 mod schedule;

@@ -10,9 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use super::attempts::Attempts;
 use super::options::CheckOptions;
 use super::probe::PendingProbe;
+use super::prober::Attempts;
 use super::schedule::{AttemptPart, NextStep, Schedule};
 use crate::report::Report;
 use crate::shutdown;
