@@ -1,8 +1,8 @@
 //! Checks whether something listens: at TCP and UDP ports and Unix sockets, now or within a time.
 //!
 //! [`CheckTarget`]s are tried by worker threads in the order of a schedule that has no clock of its
-//! own; each attempt ends in a [`Verdict`], and [`run`] hands over those of all targets in their
-//! order.
+//! own; each attempt of a `Prober` ends in a [`Verdict`], and [`run`] hands over those of all targets in
+//! their order.
 
 mod hosts;
 mod options;

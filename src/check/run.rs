@@ -29,8 +29,8 @@ pub fn run(
 ) -> Result<ExitCode, Failure> {
     let workers = Workers::start(options, &context.report).map_err(no_resource)?;
     let reported = report_all(&workers, &context.shutdown, on_results);
-    workers.attempts.stop();
-    reported.and_then(|()| outcome(&workers.attempts.options, &workers.lock().schedule))
+    workers.prober.stop();
+    reported.and_then(|()| outcome(&workers.prober.options, &workers.lock().schedule))
 }
 
 fn no_resource(error: std::io::Error) -> Failure {
@@ -55,7 +55,7 @@ fn report_all(
         workers.wake_on_result();
         let ready = take_results(workers);
         if !ready.results.is_empty() {
-            on_results(&workers.attempts.options.targets, &ready.results)?;
+            on_results(&workers.prober.options.targets, &ready.results)?;
         }
         if ready.is_over {
             return Ok(());

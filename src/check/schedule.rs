@@ -137,7 +137,9 @@ impl<D> Schedule<D> {
             Repeat::Wait { .. } if is_stopped => {
                 slot.last.get_or_insert(verdict);
             }
-            Repeat::Wait { .. } if verdict.is(self.goal.until) => self.decide(target, verdict),
+            Repeat::Wait { .. } if verdict.satisfies(self.goal.until) => {
+                self.decide(target, verdict)
+            }
             Repeat::Wait { interval, .. } => {
                 slot.last = Some(verdict);
                 self.delay(target, now.checked_add(interval));
@@ -166,7 +168,7 @@ impl<D> Schedule<D> {
     }
 
     fn decide(&mut self, target: usize, verdict: Verdict) {
-        self.met += usize::from(verdict.is(self.goal.until));
+        self.met += usize::from(verdict.satisfies(self.goal.until));
         self.decided += 1;
         let slot = &mut self.slots[target];
         slot.last = Some(verdict);

@@ -42,7 +42,7 @@ impl<D> Schedule<D> {
         let never_tried = || Verdict::new(CheckStatus::Timeout);
         self.slots.iter().enumerate().filter_map(move |(target, slot)| {
             let verdict = slot.verdict().unwrap_or_else(never_tried);
-            let is_met = slot.is_decided && verdict.is(self.goal.until);
+            let is_met = slot.is_decided && verdict.satisfies(self.goal.until);
             (!is_met).then_some(TargetVerdict { target, verdict })
         })
     }
