@@ -18,7 +18,7 @@ mod udp;
 mod verdict;
 mod workers;
 
-pub use options::{AddressCoverage, CheckOptions, Goal, HostOptions, Quorum, Repeat, Until};
+pub use options::{AddressCoverage, CheckOptions, Goal, HostOptions, Repeat, Require, Until};
 pub use run::{OnResults, run};
 pub use scan::scan;
 pub use target::CheckTarget;

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use self::slot::Slot;
 pub use self::step::{AttemptPart, NextStep};
-use super::options::{AddressCoverage, Goal, Quorum, Repeat};
+use super::options::{AddressCoverage, Goal, Repeat, Require};
 use super::verdict::{Verdict, merge};
 use crate::report::event::check::CheckStatus;
 
@@ -178,7 +178,7 @@ impl<D> Schedule<D> {
     /// Whether no more attempts are to be made.
     fn is_finished(&self) -> bool {
         let is_wait = matches!(self.goal.repeat, Repeat::Wait { .. });
-        let is_enough = is_wait && self.goal.quorum == Quorum::Any && self.met > 0;
+        let is_enough = is_wait && self.goal.require == Require::Any && self.met > 0;
         self.decided == self.slots.len() || is_enough
     }
 

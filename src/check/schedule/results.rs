@@ -1,7 +1,7 @@
 //! What a schedule knows about its targets: verdicts in the order of the targets, and the goal.
 
 use super::Schedule;
-use crate::check::options::Quorum;
+use crate::check::options::Require;
 use crate::check::verdict::{TargetVerdict, Verdict};
 use crate::report::event::check::CheckStatus;
 
@@ -31,9 +31,9 @@ impl<D> Schedule<D> {
 
     /// Whether the goal is reached.
     pub fn is_met(&self) -> bool {
-        match self.goal.quorum {
-            Quorum::All => self.met == self.slots.len(),
-            Quorum::Any => self.met > 0,
+        match self.goal.require {
+            Require::All => self.met == self.slots.len(),
+            Require::Any => self.met > 0,
         }
     }
 
