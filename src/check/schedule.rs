@@ -188,7 +188,7 @@ impl<D> Schedule<D> {
         self.is_finished() || self.deadline.is_some_and(is_late)
     }
 
-    /// The instant at which [`Schedule::is_over`] is to be asked again if nothing happens before.
+    /// The instant at which [`Schedule::is_over`] is to be checked again if nothing happens before.
     pub fn next_check(&self, now: Instant) -> Option<Instant> {
         self.deadline.map(|at| if now < at { at } else { at + GRACE })
     }

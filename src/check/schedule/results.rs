@@ -1,4 +1,4 @@
-//! What a schedule knows about its targets: verdicts in the order of the targets, and the goal.
+//! The results of a schedule: verdicts in the order of the targets, and whether the goal is reached.
 
 use super::Schedule;
 use crate::check::options::Require;

@@ -1,7 +1,7 @@
 //! Faults that `--fault` injects into relayed connections.
 //!
-//! A fault is a file with a parser and a `piece::Fault`, and a row in [`FAULTS`]. It sees the bytes
-//! of one direction as [`piece::Piece`]s, which it changes, divides, delays or ends. What it decides
+//! A fault is a file with a parser and a `piece::Fault`, and a row in [`FAULTS`]. It receives the
+//! bytes of one direction as [`piece::Piece`]s, which it changes, divides, delays or ends. What it decides
 //! is a function of seed, connection number, direction and byte offset (`context`), never of
 //! time or of the lengths of reads, so that the same seed and bytes give the same faults again.
 

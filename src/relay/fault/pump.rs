@@ -99,7 +99,7 @@ fn discard(from: &mut dyn Reader, buffer: &mut [u8]) {
 pub struct Delivery<'a> {
     /// The destination.
     pub to: &'a mut dyn Writer,
-    /// Meter and tap, which see what is delivered.
+    /// Meter and tap of what is delivered.
     pub transfer: &'a mut TransferOptions,
     /// Receives each fault when it is delivered.
     pub on_fault: &'a dyn Fn(FaultEvent),

@@ -13,7 +13,7 @@
 //! | any | no byte has moved for the idle timeout, shutdown | reset both |
 //! | any | the other direction resets both | ended |
 //!
-//! A reset is sent by a close with `SO_LINGER` 0. A Unix socket cannot send one: its peer sees an end
+//! A reset is sent by a close with `SO_LINGER` 0. A Unix socket cannot send one: its peer reads an end
 //! of stream, or a reset if there was unread data (unix(7)).
 
 use std::sync::Arc;

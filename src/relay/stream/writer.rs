@@ -104,8 +104,8 @@ impl Write for RelayWriter {
         self.write_with(|socket| Ok(rustix::net::send(socket, bytes, SEND_FLAGS)?))
     }
 
-    /// Fails with [`StopReason::Closed`] once the connection was reset: a direction that waits
-    /// before its next write calls this to find out.
+    /// Fails with [`StopReason::Closed`] once the connection was reset: a direction that waits calls this
+    /// to end its wait.
     fn flush(&mut self) -> io::Result<()> {
         if self.state.is_reset() || self.state.client.handle.closed_locally() {
             return Err(StopReason::Closed.into());

@@ -73,8 +73,8 @@ impl ConnectedFlow<'_> {
         }
     }
 
-    /// Relays until the flow is idle for too long or the run ends; `can_end` is asked before it ends
-    /// for the first reason.
+    /// Relays until the flow is idle for too long or the run ends; `can_end` decides whether it
+    /// ends for the first reason.
     pub fn run(&mut self, can_end: impl Fn() -> bool) -> EndedBy {
         loop {
             match self.wait() {
