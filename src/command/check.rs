@@ -50,7 +50,8 @@ impl Args {
         }
         let context = Context::new(report, None)?;
         let printer = ResultPrinter { context: &context, stdout: Stdout::standard() };
-        let code = check::run(&context, options, &mut |results| printer.print(results))?;
+        let code =
+            check::run(&context, options, &mut |targets, results| printer.print(targets, results))?;
         match command {
             Some(command) if code == ExitCode::Done => Err(command.exec()),
             _ => Ok(code),

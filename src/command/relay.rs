@@ -17,9 +17,9 @@ use crate::net::dial::Dialer;
 use crate::net::layer;
 use crate::net::stdout::Stdout;
 use crate::relay;
-use crate::relay::datagram::DatagramRelayOptions;
 use crate::relay::fault::FaultSpec;
-use crate::relay::service::{RelayOptions, RelayService};
+use crate::relay::stream::{RelayOptions, RelayService};
+use crate::relay::udp::UdpRelayOptions;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::server::limits::ServerLimits;
@@ -144,7 +144,7 @@ impl Args {
         self.print_port.print(&local_address(&socket)?, Stdout::standard())?;
         sandbox::enter(sandbox::network(), &context.report);
         let dialer = self.connect.dial(target);
-        let options = DatagramRelayOptions { socket, dialer, faults, recorder, limits };
-        relay::datagram::run(context, options)
+        let options = UdpRelayOptions { socket, dialer, faults, recorder, limits };
+        relay::udp::run(context, options)
     }
 }

@@ -1,4 +1,4 @@
-//! One accepted connection, as a service sees it.
+//! One accepted connection, with what a service may do with it.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};

@@ -1,6 +1,7 @@
 //! Services: what a server does with one accepted connection. A service does not know whether that
 //! is TCP, TLS or a Unix socket: it has a [`Connection`], which reads, writes and closes.
 
+pub mod broadcast;
 pub mod chargen;
 pub mod chat;
 pub mod connection;
@@ -24,7 +25,7 @@ use crate::net::stream::EndedBy;
 pub struct ServiceOutcome {
     /// What ended it.
     pub by: EndedBy,
-    /// The exit status of the program (exec).
+    /// The exit status of the program (exec); `None` if it is not known.
     pub exit_status: Option<i32>,
     /// The path of the saved file (file).
     pub saved: Option<String>,

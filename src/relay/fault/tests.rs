@@ -63,9 +63,9 @@ fn faults_end_a_direction_at_their_offset() {
     use DirectionEnd::*;
     assert_eq!(outcome("close@4096"), (4096, Some(Closed), vec![4096]));
     assert_eq!(outcome("reset@4096"), (4096, Some(Reset), vec![4096]));
-    assert_eq!(outcome("drop@4096"), (4096, Some(Vanished), vec![4096]));
+    assert_eq!(outcome("drop@4096"), (4096, Some(Discarded), vec![4096]));
     assert_eq!(outcome("close@0"), (0, Some(Closed), vec![0]));
-    assert_eq!(outcome("drop@0"), (0, Some(Vanished), vec![0]));
+    assert_eq!(outcome("drop@0"), (0, Some(Discarded), vec![0]));
     assert_eq!(outcome("reset@10000"), (10_000, Some(Reset), vec![10_000]));
     assert_eq!(outcome("reset@10001"), (10_000, Some(Eof), vec![]));
     assert_eq!(outcome("slice=1..7"), (10_000, Some(Eof), vec![0]));

@@ -1,7 +1,7 @@
 //! `--record`: relayed bytes as a capture file, as if they had been captured between client and
 //! target.
 //!
-//! The packets are made up: addresses are those of client and target, sequence numbers count the
+//! The packets are synthesized: addresses are those of client and target, sequence numbers count the
 //! relayed bytes, FIN and RST are where they were passed on. TLS that the relay ends is not in it.
 
 mod capture_file;

@@ -5,16 +5,18 @@
 //!                     └─────► a queue and a thread ─────────────► local output
 //! ```
 //!
+//! `Room::broadcast` queues a line for all of them. The service `broadcast` has a room too, whose members
+//! receive stdin only.
+//!
 //! No sender waits for a receiver: a client that does not read fills its own queue and is then
 //! reset; local output that blocks misses lines. But while a queue is more than half full each
 //! sender pauses 1 ms per line (back-pressure), so that only clients that do not read at all
 //! overflow.
 
-pub mod broadcast;
-mod input;
-mod member;
-mod queue;
-mod room;
+pub(super) mod member;
+pub(super) mod queue;
+pub(super) mod room;
+pub(super) mod stdin;
 
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, OnceLock};
@@ -60,7 +62,7 @@ impl Chat {
             .spawn(move || {
                 // The thread is started before `--user` takes effect, and only writes.
                 let _ = drop_capabilities();
-                queue.run(|line| std.stdout.write_all(line))
+                queue.deliver_all(|line| std.stdout.write_all(line))
             })
             .map_err(|e| Failure::new(Phase::Stdout, "-", e).with_code(ExitCode::Negative))?;
         let (room, started) = (Arc::default(), OnceLock::new());
@@ -77,14 +79,15 @@ impl Service for Chat {
     }
 
     fn close(&self) {
-        self.local_output.close(CLOSE_TIMEOUT);
+        self.local_output.close();
+        self.local_output.wait_done(CLOSE_TIMEOUT);
     }
 }
 
 impl Chat {
     fn read_stdin(&self) {
-        let (stdin, room, max_message) = (self.stdin, self.room.clone(), self.max_message);
-        input::start(move || input::send_lines(stdin, &room, max_message));
+        let (input, room, max_message) = (self.stdin, self.room.clone(), self.max_message);
+        stdin::start(move || stdin::send_lines(input, &room, max_message));
     }
 
     /// Handles the lines of a member until its end of stream.

@@ -1,8 +1,8 @@
 //! `exec`: runs a program per connection, on its standard input and output.
 //!
 //! ```text
-//!   peer ──peer_to_child──► child's stdin     the peer's half-close is the child's end of input
-//!   peer ◄─child_to_peer─── child's stdout    the child's end of output is the local half-close
+//!   peer ──receive──► child's stdin     the peer's half-close is the child's end of input
+//!   peer ◄───send──── child's stdout    the child's end of output is the local half-close
 //! ```
 //!
 //! The child has pipes, not the socket: bytes are counted, limits apply, TLS works, and a child that
@@ -104,12 +104,12 @@ impl Exec {
             let sent = output.map_or(OutputEnd::Complete, |output| exchange.send(writer, output));
             let state = exchange.end_output(&sent);
             let by = ended_by(state, &sent, handle);
-            let status = self.close_connection(exchange, writer, child);
+            let exit_status = self.close_connection(exchange, writer, child);
             if !reading.is_finished() {
                 handle.shutdown();
             }
             let received = reading.join().unwrap_or(InputEnd::Abandoned);
-            let outcome = ServiceOutcome { by, exit_status: Some(status), saved: None };
+            let outcome = ServiceOutcome { by, exit_status, saved: None };
             Ok((outcome, child_io::failure(state, sent, received)))
         })?;
         connection.bytes_in = exchange.received.total();
@@ -127,7 +127,7 @@ impl Exec {
         exchange: &ExecExchange<'_>,
         writer: &mut dyn Writer,
         child: Child,
-    ) -> i32 {
+    ) -> Option<i32> {
         let leftover = if exchange.is_answered() {
             // A peer that is gone has read the output or never will.
             let _ = writer.finish();

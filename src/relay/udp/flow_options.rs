@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fault::FaultPlan;
-use super::record::Recorder;
 use crate::datagram::DatagramSender;
 use crate::net::address::Address;
 use crate::net::dial::Dialer;
+use crate::relay::fault::FaultPlan;
+use crate::relay::record::Recorder;
 use crate::report::context::Context;
 
 /// What all flows of a run share.
@@ -18,7 +18,7 @@ pub struct FlowOptions {
     pub idle_timeout: Option<Duration>,
     /// Events, and the end of the run.
     pub context: Context,
-    /// What is put on the datagrams on purpose.
+    /// The faults that are injected into the datagrams.
     pub faults: FaultPlan,
     /// Where the datagrams are recorded.
     pub recorder: Option<Recorder>,

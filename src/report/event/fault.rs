@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::escape::escape;
+use crate::report::escape::escape;
 
 /// A fault of a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

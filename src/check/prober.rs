@@ -21,7 +21,7 @@ use crate::shutdown::{Shutdown, ShutdownReason};
 const OTHER_DESCRIPTORS: u64 = 24;
 
 /// Makes the attempts of a run; threads share it.
-pub struct Attempts {
+pub struct Prober {
     /// The options of the run.
     pub options: CheckOptions,
     /// The maximum number of concurrent attempts.
@@ -31,13 +31,13 @@ pub struct Attempts {
     context: Context,
 }
 
-impl Attempts {
-    /// The attempts of a run that ends at `deadline`. Fails if no pipe can be created.
+impl Prober {
+    /// The prober of a run that ends at `deadline`. Fails if no pipe can be created.
     pub fn new(
         options: CheckOptions,
         report: &Report,
         deadline: Option<Instant>,
-    ) -> io::Result<Attempts> {
+    ) -> io::Result<Prober> {
         let max_concurrent = options.max_jobs.min(max_sockets()).max(1);
         let is_wait = matches!(options.goal.repeat, Repeat::Wait { .. });
         let limits = LookupLimits {
@@ -47,7 +47,7 @@ impl Attempts {
         };
         let hosts = HostCache::new(options.family, limits, report.clone());
         let context = Context { report: report.clone(), shutdown: Shutdown::new(deadline)? };
-        Ok(Attempts { options, max_concurrent, hosts, context })
+        Ok(Prober { options, max_concurrent, hosts, context })
     }
 
     /// Ends all attempts: their verdicts have become irrelevant.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::escape::escape;
+use crate::report::escape::escape;
 
 /// The head of an HTTP response. All of it comes from the peer.
 #[derive(Debug, Clone, Serialize)]

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::escape::escape;
-use super::excerpt::{Excerpt, byte_count, group_digits, quoted};
+use crate::report::escape::escape;
+use crate::report::excerpt::{Excerpt, byte_count, group_digits, quoted};
 
 /// Bytes of one call, or of the calls of a second.
 #[derive(Debug, Clone, Default, Serialize)]

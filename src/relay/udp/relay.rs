@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
-use super::fault::FaultPlan;
 use super::flow_options::FlowOptions;
 use super::flow_starter::FlowStarter;
 use super::flow_table::FlowTable;
-use super::record::Recorder;
 use crate::datagram::{DatagramGroup, DatagramSocket, RecvBatch, RecvBuffer};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
 use crate::net::dial::Dialer;
 use crate::process::systemd;
+use crate::relay::fault::FaultPlan;
+use crate::relay::record::Recorder;
 use crate::report::context::Context;
 use crate::report::event::Event;
 use crate::server::access::AccessRules;
@@ -29,12 +29,12 @@ const END_TIMEOUT: Duration = Duration::from_millis(300);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The options of a UDP relay.
-pub struct DatagramRelayOptions {
+pub struct UdpRelayOptions {
     /// The bound socket.
     pub socket: Socket,
     /// The target.
     pub dialer: Dialer,
-    /// What is put on the datagrams on purpose.
+    /// The faults that are injected into the datagrams.
     pub faults: FaultPlan,
     /// Where the datagrams are recorded.
     pub recorder: Option<Recorder>,
@@ -46,8 +46,8 @@ pub struct DatagramRelayOptions {
 ///
 /// Fails at [`Phase::Bind`] when the socket has no address, and at [`Phase::Listen`] with 28 at the
 /// accept timeout or the limit of the run.
-pub fn run(context: &Context, options: DatagramRelayOptions) -> Result<ExitCode, Failure> {
-    let relay = DatagramRelay::open(context, options)?;
+pub fn run(context: &Context, options: UdpRelayOptions) -> Result<ExitCode, Failure> {
+    let relay = UdpRelay::open(context, options)?;
     let local = relay.local.clone();
     context.report.emit(&Event::Listening { local: local.to_string(), awaited: "datagrams" });
     systemd::notify_ready();
@@ -65,7 +65,7 @@ pub fn run(context: &Context, options: DatagramRelayOptions) -> Result<ExitCode,
 }
 
 /// The receiving side.
-struct DatagramRelay<'a> {
+struct UdpRelay<'a> {
     context: &'a Context,
     socket: DatagramSocket,
     local: Address,
@@ -75,12 +75,9 @@ struct DatagramRelay<'a> {
     starter: FlowStarter,
 }
 
-impl<'a> DatagramRelay<'a> {
-    fn open(
-        context: &'a Context,
-        options: DatagramRelayOptions,
-    ) -> Result<DatagramRelay<'a>, Failure> {
-        let DatagramRelayOptions { socket, dialer, faults, recorder, limits } = options;
+impl<'a> UdpRelay<'a> {
+    fn open(context: &'a Context, options: UdpRelayOptions) -> Result<UdpRelay<'a>, Failure> {
+        let UdpRelayOptions { socket, dialer, faults, recorder, limits } = options;
         let failed = |e| Failure::new(Phase::Bind, "-", e);
         let socket = DatagramSocket::for_server(socket, RecvBuffer::Grow, context, None);
         let socket = socket.map_err(failed)?;
@@ -97,7 +94,7 @@ impl<'a> DatagramRelay<'a> {
         let table = Arc::new(FlowTable::new().map_err(failed)?);
         let (rules, accept_timeout) = (limits.rules.clone(), limits.accept_timeout);
         let starter = FlowStarter::new(limits, flow_options, &table);
-        Ok(DatagramRelay { context, socket, local, rules, accept_timeout, table, starter })
+        Ok(UdpRelay { context, socket, local, rules, accept_timeout, table, starter })
     }
 
     /// Relays until the last flow of the run has ended, or a shutdown, whose reason is returned.

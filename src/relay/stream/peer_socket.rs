@@ -1,4 +1,4 @@
-//! One of the two sockets of a relayed connection, and what both its threads know about it.
+//! One of the two sockets of a relayed connection, and the state of it that both threads share.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -28,7 +28,7 @@ pub struct PeerSocket {
     pub address: Address,
     is_tcp: bool,
     /// Whether a write has consumed the error of a reset (socket(7), `SO_ERROR`), which a read then
-    /// sees as an end of stream. Locked during each write, so that a read that returns 0 can wait for
+    /// returns as an end of stream. Locked during each write, so that a read that returns 0 can wait for
     /// the writer to record it.
     received_reset: Mutex<bool>,
     /// Whether the other peer's end of stream was passed on to this one.

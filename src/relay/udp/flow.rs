@@ -9,15 +9,15 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
-use super::direction::Direction;
 use super::due_queue::DueQueue;
 use super::flow_options::FlowOptions;
 use super::flow_queue::FlowQueue;
-use super::record::RecordedFlow;
 use crate::datagram::{MAX_UDP_PAYLOAD, RecvMeta, Transmit};
 use crate::error::{Failure, Phase};
 use crate::net::address::Address;
 use crate::net::stream::EndedBy;
+use crate::relay::direction::Direction;
+use crate::relay::record::RecordedFlow;
 use crate::report::event::Relayed;
 use crate::shutdown::{WaitOutcome, earliest};
 
@@ -73,8 +73,8 @@ impl ConnectedFlow<'_> {
         }
     }
 
-    /// Relays until the flow is idle for too long or the run ends; `can_end` is asked before it ends
-    /// for the first reason.
+    /// Relays until the flow is idle for too long or the run ends; `can_end` decides whether it
+    /// ends for the first reason.
     pub fn run(&mut self, can_end: impl Fn() -> bool) -> EndedBy {
         loop {
             match self.wait() {

@@ -1,7 +1,7 @@
 //! What is logged and recorded of a relayed connection while it lasts.
 
-use super::direction::Direction;
-use super::record::RecordedConnection;
+use crate::relay::direction::Direction;
+use crate::relay::record::RecordedConnection;
 use crate::report::context::Context;
 use crate::report::event::{Event, FaultEvent, Side};
 use crate::transfer::tap::Taps;

@@ -13,7 +13,7 @@
 //! | any | no byte has moved for the idle timeout, shutdown | reset both |
 //! | any | the other direction resets both | ended |
 //!
-//! A reset is sent by a close with `SO_LINGER` 0. A Unix socket cannot send one: its peer sees an end
+//! A reset is sent by a close with `SO_LINGER` 0. A Unix socket cannot send one: its peer reads an end
 //! of stream, or a reset if there was unread data (unix(7)).
 
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use std::time::Duration;
 use super::connection_log::ConnectionLog;
 use super::copy;
 use super::destination::RelayDestination;
-use super::direction::Direction;
-use super::fault::{self, ConnectionFaults, Delivery, DirectionEnd, FaultChain};
 use super::peer_socket::PeerSocket;
 use super::reader::RelayReader;
 use super::state::SessionState;
 use super::writer::RelayWriter;
 use crate::error::Failure;
 use crate::net::stream::Stream;
+use crate::relay::direction::Direction;
+use crate::relay::fault::{self, ConnectionFaults, Delivery, DirectionEnd, FaultChain};
 use crate::transfer::TransferOptions;
 
 /// The two directions of a session, not started yet.
@@ -44,11 +44,11 @@ pub struct RelaySession {
 
 /// What applies to a session.
 pub struct RelaySessionOptions {
-    /// The connection is interrupted if no byte moves for this long.
+    /// The connection is reset if no byte moves for this long.
     pub idle_timeout: Option<Duration>,
     /// Where half-closes, faults and endings are logged.
     pub log: ConnectionLog,
-    /// What is put on the connection on purpose.
+    /// The faults that are injected.
     pub faults: ConnectionFaults,
 }
 

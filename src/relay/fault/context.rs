@@ -1,4 +1,4 @@
-//! Where a fault is: its connection, direction and place in the list, and the decisions made there.
+//! The context of a fault: its connection, direction and place in the list, and the decisions made there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,11 +9,11 @@ use crate::relay::direction::Direction;
 use crate::report::event::FaultEvent;
 
 /// Creates a fault for one direction of a connection.
-pub type Constructor = Box<dyn Fn(Site) -> Box<dyn Fault> + Send + Sync>;
+pub type Constructor = Box<dyn Fn(FaultContext) -> Box<dyn Fault> + Send + Sync>;
 
 /// One fault in one direction of one connection.
 #[derive(Debug, Clone)]
-pub struct Site {
+pub struct FaultContext {
     /// Number of the connection, from 1; 0 for a fault on connections.
     pub conn: u64,
     /// The direction, if the fault has one.
@@ -28,7 +28,7 @@ pub struct Site {
     pub is_reset: Arc<AtomicBool>,
 }
 
-impl Site {
+impl FaultContext {
     /// A random number for place `n` (an offset, a block, a count), always the same one.
     pub fn random(&self, n: u64) -> u64 {
         mix(self.key ^ mix(n))

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::fault::{FaultChain, Piece, PieceKind};
+use crate::relay::fault::{FaultChain, Piece, PieceKind};
 use crate::report::Report;
 use crate::report::event::Event;
 

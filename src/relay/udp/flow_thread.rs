@@ -14,8 +14,8 @@ use crate::report::event::{Closed, Endpoints, Event, Level, Relayed, Role};
 use crate::resolver;
 use crate::resolver::Deadline;
 
-/// Relays the datagrams of `flow` until it is idle for too long or the run ends; `can_end` is asked
-/// before it ends for the first reason.
+/// Relays the datagrams of `flow` until it is idle for too long or the run ends; `can_end`
+/// decides whether it ends for the first reason.
 pub fn run(flow: &Flow, can_end: impl Fn() -> bool) {
     let (conn, began) = (flow.conn, Instant::now());
     let report = &flow.options.context.report;

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::connection_log::ConnectionLog;
-use super::direction::Direction;
-use super::fault::DirectionEnd;
 use super::peer_socket::Hangup;
-use super::progress::Interruption;
+use super::progress::ResetCause;
 use super::state::{RESET_GRACE, SessionState};
 use super::stop_reason::StopReason;
 use super::writer::RelayWriter;
 use crate::error::{Failure, Phase};
 use crate::net::stream::{EndedBy, Writer};
+use crate::relay::direction::Direction;
+use crate::relay::fault::DirectionEnd;
 use crate::shutdown::{ShutdownReason, poll_until};
 use crate::transfer::{TransferError, TransferOptions};
 
@@ -45,13 +45,13 @@ impl RelayDestination {
             DirectionEnd::Eof => self.pass_end(),
             DirectionEnd::Closed => self.close(),
             DirectionEnd::Reset => self.reset(),
-            DirectionEnd::Vanished => self.vanish(),
+            DirectionEnd::Discarded => self.keep_open(),
         }
     }
 
     /// Half-closes the destination, then watches the source.
     fn pass_end(&mut self) {
-        self.state.set_ended(self.direction, source_of(self.direction));
+        self.state.set_stream_ended(self.direction, source_of(self.direction));
         // Before the half-close, or the answer to it would seem to come first.
         self.log.half_closed(self.direction);
         self.log.passed_end(self.direction);
@@ -64,7 +64,7 @@ impl RelayDestination {
     /// Half-closes the destination although the source has not ended; what it sends is discarded
     /// until the other direction has ended too.
     fn close(&mut self) {
-        self.state.set_ended(self.direction, EndedBy::Fault);
+        self.state.set_stream_ended(self.direction, EndedBy::Fault);
         self.log.passed_end(self.direction);
         match self.writer.finish() {
             Ok(()) => self.watch_discarded(),
@@ -75,14 +75,14 @@ impl RelayDestination {
     /// Resets both connections, once the bytes before the reset have arrived.
     fn reset(&self) {
         self.log.passed_reset(self.direction);
-        self.state.interrupt(Interruption::Fault, FAULT_GRACE);
+        self.state.reset_both(ResetCause::Fault, FAULT_GRACE);
     }
 
     /// Keeps the destination open until the other direction has ended.
-    fn vanish(&mut self) {
-        self.state.set_ended(self.direction, source_of(self.direction));
-        self.state.wait_ended(self.direction.opposite());
-        if !self.state.is_interrupted() {
+    fn keep_open(&mut self) {
+        self.state.set_stream_ended(self.direction, source_of(self.direction));
+        self.state.wait_stream_ended(self.direction.opposite());
+        if !self.state.is_reset() {
             // The connection is over, and its failure too.
             let _ = self.writer.finish();
         }
@@ -112,8 +112,8 @@ impl RelayDestination {
     fn watch_discarded(&self) {
         let (state, source) = (&self.state, self.state.source(self.direction));
         let mut deadline = None;
-        while !state.is_interrupted() && deadline.is_none_or(|at| Instant::now() < at) {
-            if state.has_ended(self.direction.opposite()) {
+        while !state.is_reset() && deadline.is_none_or(|at| Instant::now() < at) {
+            if state.has_stream_ended(self.direction.opposite()) {
                 deadline.get_or_insert_with(|| Instant::now() + FAULT_GRACE);
             }
             let mut fds = [PollFd::from_borrowed_fd(source.fd(), PollFlags::empty())];
@@ -128,7 +128,7 @@ impl RelayDestination {
 
     /// Passes a failure on as a reset of both connections.
     pub fn fail(&self, error: TransferError) {
-        if self.state.is_interrupted() {
+        if self.state.is_reset() {
             return;
         }
         let is_write_failure =
@@ -136,13 +136,13 @@ impl RelayDestination {
         if is_write_failure {
             let other = self.direction.opposite();
             self.state.destination(self.direction).wake_reader();
-            self.state.wait_finished(other, Some(RESET_GRACE));
+            self.state.wait_thread_exited(other, Some(RESET_GRACE));
         }
         let from_destination = is_write_failure.then(|| self.direction.opposite());
         self.log.passed_reset(from_destination.unwrap_or(self.direction));
         let failure = self.failure(error);
         let grace = if failure.timed_out() { Duration::ZERO } else { RESET_GRACE };
-        self.state.interrupt(Interruption::Failure(failure), grace);
+        self.state.reset_both(ResetCause::Failure(failure), grace);
     }
 
     /// The failure of the connection.
@@ -188,8 +188,8 @@ impl Drop for RelayDestination {
         // A bug must not leave a connection without a reader.
         if std::thread::panicking() {
             let failure = Failure::local_resource("relay", std::io::Error::other("internal error"));
-            self.state.interrupt(Interruption::Failure(failure), Duration::ZERO);
+            self.state.reset_both(ResetCause::Failure(failure), Duration::ZERO);
         }
-        self.state.set_finished(self.direction);
+        self.state.set_thread_exited(self.direction);
     }
 }

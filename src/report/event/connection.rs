@@ -2,8 +2,8 @@
 
 use serde::{Serialize, Serializer};
 
-use super::escape::escape;
 use crate::net::stream::{ConnectionInfo, EndedBy, PeerCredentials};
+use crate::report::escape::escape;
 
 /// Both ends of a connection.
 #[derive(Debug, Clone, Default, Serialize)]

@@ -44,8 +44,8 @@ pub fn run(
     }
 }
 
-/// Moves what arrives until the end of the stream or a TCP urgent mark (tcp(7)), of which the next read
-/// finds out; returns `false` if the kernel does not do this, or grants no pipe.
+/// Moves what arrives until the end of the stream or a TCP urgent mark (tcp(7)), which the next read
+/// handles. Returns `false` if the kernel does not do this, or grants no pipe.
 #[cfg(target_os = "linux")]
 fn splice_all(
     from: &mut RelayReader,

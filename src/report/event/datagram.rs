@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::sparkline;
+use crate::report::sparkline;
 
 /// The totals of a datagram server.
 #[derive(Debug, Clone, Default, Serialize)]

@@ -3,17 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::connection_log::ConnectionLog;
-use super::direction::Direction;
-use super::fault::FaultPlan;
-use super::progress::Interruption;
-use super::record::Recorder;
+use super::progress::ResetCause;
 use super::session::{RelaySession, RelaySessionOptions};
 use super::state::SessionState;
 use crate::error::Failure;
 use crate::net::address::Address;
 use crate::net::dial::Dialer;
 use crate::net::layer;
-use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
+use crate::net::stream::{EndedBy, Stream};
+use crate::relay::direction::Direction;
+use crate::relay::fault::FaultPlan;
+use crate::relay::record::Recorder;
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event, Level, Stats};
 use crate::report::traffic::SentContent;
@@ -31,9 +31,9 @@ const MIN_OPEN: Duration = Duration::from_millis(20);
 pub struct RelayOptions {
     /// Connects to the target.
     pub dialer: Dialer,
-    /// The connection is interrupted if no byte moves for this long.
+    /// The connection is reset if no byte moves for this long.
     pub idle_timeout: Option<Duration>,
-    /// What is put on the connections on purpose.
+    /// The faults that are injected.
     pub faults: FaultPlan,
     /// Where the relayed bytes are recorded.
     pub recorder: Option<Recorder>,
@@ -93,14 +93,16 @@ impl RelayService {
         RelaySession::new(connection.take_stream(), target, options)
     }
 
-    /// Prepares the reset of a client that has no target: records it, and waits until its connect(2) has
-    /// returned.
-    fn refuse(&self, conn: u64, client: &ConnectionInfo) {
+    /// Resets a client that has no target, once its connect(2) has returned: an orderly close would look
+    /// like a complete, empty answer.
+    fn refuse(&self, connection: &Connection) {
+        let client = connection.info();
         if let Some(recorder) = &self.options.recorder {
             // The address of the target is not known.
-            recorder.refused(conn, &client.peer, &Address::Unnamed);
+            recorder.refused(connection.conn, &client.peer, &Address::Unnamed);
         }
         std::thread::sleep(MIN_OPEN.saturating_sub(client.began.elapsed()));
+        connection.stream.handle.abort();
     }
 
     /// Runs both directions to their end, one of them on the current thread.
@@ -108,10 +110,10 @@ impl RelayService {
         let RelaySession { state, to_target, to_client } = session;
         if let Err(e) = self.pool.run(move || to_client.run()) {
             let failure = Failure::local_resource(&state.client.address, e);
-            state.interrupt(Interruption::Failure(failure), Duration::ZERO);
+            state.reset_both(ResetCause::Failure(failure), Duration::ZERO);
         }
         to_target.run();
-        state.wait_finished(Direction::ToClient, None);
+        state.wait_thread_exited(Direction::ToClient, None);
         if !self.options.faults.is_empty() {
             state.close();
         }
@@ -156,18 +158,12 @@ impl Service for RelayService {
     fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
         let (conn, client) = (connection.conn, connection.info().peer.clone());
         let began = Instant::now();
-        // An orderly close would look like a complete, empty answer.
-        let handle = connection.stream.handle.clone();
         if let Some(event) = self.options.faults.refuses(conn) {
             self.context.report.emit(&Event::Fault(event));
-            self.refuse(conn, connection.info());
-            handle.abort();
+            self.refuse(connection);
             return Ok(EndedBy::Fault.into());
         }
-        let target = self.connect(conn, &client).inspect_err(|_| {
-            self.refuse(conn, connection.info());
-            handle.abort();
-        })?;
+        let target = self.connect(conn, &client).inspect_err(|_| self.refuse(connection))?;
         let times = Times { began, connected: Instant::now() };
         let session = self.session(connection, target)?;
         let state = session.state.clone();

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFd;
 
-use super::direction::Direction;
 use super::peer_socket::PeerSocket;
-use super::progress::{Interruption, Progress};
+use super::progress::{Progress, ResetCause};
 use super::stop_reason::StopReason;
 use crate::error::Failure;
 use crate::net::stream::EndedBy;
+use crate::relay::direction::Direction;
 use crate::shutdown::poll_until;
 use crate::transfer::Meter;
 
@@ -30,7 +30,7 @@ pub struct SessionState {
     pub to_target: Meter,
     /// Counts the bytes that were passed to the client.
     pub to_client: Meter,
-    /// The connection is interrupted if no byte moves for this long.
+    /// The connection is reset if no byte moves for this long.
     idle_timeout: Option<Duration>,
     progress: Mutex<Progress>,
     changed: Condvar,
@@ -94,23 +94,23 @@ impl SessionState {
         self.idle_timeout.and_then(|timeout| moved_at().checked_add(timeout))
     }
 
-    /// Records that `direction` was ended, by its source or by a fault.
-    pub fn set_ended(&self, direction: Direction, by: EndedBy) {
+    /// Records that the stream of `direction` was ended, by its source or by a fault.
+    pub fn set_stream_ended(&self, direction: Direction, by: EndedBy) {
         let mut progress = self.lock();
         progress.first_end.get_or_insert(by);
-        progress.of(direction).has_ended = true;
+        progress.of(direction).has_stream_ended = true;
         self.changed.notify_all();
     }
 
     /// Resets both connections, after what was relayed before has been acknowledged or
-    /// [`RESET_GRACE`] has passed; the first interruption counts.
-    pub fn interrupt(&self, interruption: Interruption, grace: Duration) {
+    /// [`RESET_GRACE`] has passed; the first cause counts.
+    pub fn reset_both(&self, cause: ResetCause, grace: Duration) {
         {
             let mut progress = self.lock();
-            if progress.interruption.is_some() {
+            if progress.reset_cause.is_some() {
                 return;
             }
-            progress.interruption = Some(interruption);
+            progress.reset_cause = Some(cause);
         }
         self.changed.notify_all();
         let deadline = Instant::now() + grace;
@@ -139,32 +139,32 @@ impl SessionState {
     }
 
     /// Whether the source of `direction` has ended its stream, or a fault has ended it.
-    pub fn has_ended(&self, direction: Direction) -> bool {
-        self.lock().of(direction).has_ended
+    pub fn has_stream_ended(&self, direction: Direction) -> bool {
+        self.lock().of(direction).has_stream_ended
     }
 
-    /// Waits until `direction` has ended or the connection was interrupted.
-    pub fn wait_ended(&self, direction: Direction) {
+    /// Waits until the stream of `direction` has ended or the connection was reset.
+    pub fn wait_stream_ended(&self, direction: Direction) {
         let lasts = |progress: &mut Progress| {
-            !progress.of(direction).has_ended && progress.interruption.is_none()
+            !progress.of(direction).has_stream_ended && progress.reset_cause.is_none()
         };
         drop(self.changed.wait_while(self.lock(), lasts));
     }
 
     /// Whether both connections were reset, or are about to be.
-    pub fn is_interrupted(&self) -> bool {
-        self.lock().interruption.is_some()
+    pub fn is_reset(&self) -> bool {
+        self.lock().reset_cause.is_some()
     }
 
-    /// Records that the thread of `direction` has ended.
-    pub fn set_finished(&self, direction: Direction) {
-        self.lock().of(direction).is_finished = true;
+    /// Records that the thread of `direction` is about to exit.
+    pub fn set_thread_exited(&self, direction: Direction) {
+        self.lock().of(direction).has_thread_exited = true;
         self.changed.notify_all();
     }
 
-    /// Waits until the thread of `direction` has ended, at most for `timeout`.
-    pub fn wait_finished(&self, direction: Direction, timeout: Option<Duration>) {
-        let runs = |progress: &mut Progress| !progress.of(direction).is_finished;
+    /// Waits until the thread of `direction` exits, at most for `timeout`.
+    pub fn wait_thread_exited(&self, direction: Direction, timeout: Option<Duration>) {
+        let runs = |progress: &mut Progress| !progress.of(direction).has_thread_exited;
         let progress = self.lock();
         match timeout {
             Some(timeout) => drop(self.changed.wait_timeout_while(progress, timeout, runs)),
@@ -174,12 +174,12 @@ impl SessionState {
 
     /// The result, once both threads have ended: the peer that ended its stream first.
     ///
-    /// Fails as the interruption did.
+    /// Fails with the failure that caused a reset.
     pub fn outcome(&self) -> Result<EndedBy, Failure> {
         let mut progress = self.lock();
-        match (progress.interruption.take(), progress.first_end) {
-            (Some(Interruption::Failure(failure)), _) => Err(failure),
-            (Some(Interruption::Fault), _) => Ok(EndedBy::Fault),
+        match (progress.reset_cause.take(), progress.first_end) {
+            (Some(ResetCause::Failure(failure)), _) => Err(failure),
+            (Some(ResetCause::Fault), _) => Ok(EndedBy::Fault),
             (None, by) => Ok(by.unwrap_or(EndedBy::Client)),
         }
     }

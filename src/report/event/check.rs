@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::datagram_stats::RoundTrips;
-use super::escape::{escape, escape_keep_backslash};
+use super::datagram::RoundTrips;
+use crate::report::escape::{escape, escape_keep_backslash};
 
 /// The state of a target, in JSON as documented in `docs/json-events.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

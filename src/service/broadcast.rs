@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use socket2::TcpKeepalive;
 
-use super::input;
-use super::member::serve_member;
-use super::queue::LineQueue;
-use super::room::Room;
+use super::chat::member::serve_member;
+use super::chat::queue::LineQueue;
+use super::chat::room::Room;
+use super::chat::stdin;
+use super::{Connection, Service, ServiceOutcome};
 use crate::error::Failure;
 use crate::net::stdio::reader_closed;
 use crate::net::stream::EndedBy;
-use crate::service::{Connection, Service, ServiceOutcome};
 
 /// Keepalive probes, which detect that a client that has half-closed is gone.
 const KEEPALIVE: TcpKeepalive =
@@ -37,7 +37,7 @@ impl Service for Broadcast {
             self.started.get_or_init(|| self.start());
             // Checked after entering the room: the end of stdin closes the queues of all members.
             if self.has_ended.load(Ordering::SeqCst) {
-                queue.close(Duration::ZERO);
+                queue.close();
             }
             discard_input(connection, queue)
         })
@@ -52,9 +52,9 @@ impl Broadcast {
     }
 
     fn start(&self) {
-        let (stdin, room, has_ended) = (self.stdin, self.room.clone(), self.has_ended.clone());
-        input::start(move || {
-            input::send_chunks(stdin, &room);
+        let (input, room, has_ended) = (self.stdin, self.room.clone(), self.has_ended.clone());
+        stdin::start(move || {
+            stdin::send_chunks(input, &room);
             has_ended.store(true, Ordering::SeqCst);
             room.close();
         });

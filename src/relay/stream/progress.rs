@@ -1,8 +1,8 @@
-//! How far the two directions of a session are, and why it was interrupted.
+//! How far the two directions of a session are, and why it was reset.
 
-use super::direction::Direction;
 use crate::error::Failure;
 use crate::net::stream::EndedBy;
+use crate::relay::direction::Direction;
 
 /// The progress of a session.
 #[derive(Debug, Default)]
@@ -10,7 +10,7 @@ pub struct Progress {
     /// What ended the first direction that has ended.
     pub first_end: Option<EndedBy>,
     /// Why both connections were reset.
-    pub interruption: Option<Interruption>,
+    pub reset_cause: Option<ResetCause>,
     /// From the client.
     pub to_target: DirectionProgress,
     /// From the target.
@@ -21,14 +21,14 @@ pub struct Progress {
 #[derive(Debug, Default)]
 pub struct DirectionProgress {
     /// Whether its source has ended its stream, or a fault has ended it.
-    pub has_ended: bool,
-    /// Whether its thread has ended.
-    pub is_finished: bool,
+    pub has_stream_ended: bool,
+    /// Whether its thread has exited.
+    pub has_thread_exited: bool,
 }
 
 /// Why both connections of a session were reset.
 #[derive(Debug)]
-pub enum Interruption {
+pub enum ResetCause {
     /// A peer, a time limit or a signal.
     Failure(Failure),
     /// A fault of the relay.

@@ -1,5 +1,5 @@
-//! The reading half of one peer, on a non-blocking socket: a read waits by poll(2), and notices what a
-//! blocking call would miss.
+//! The reading half of one peer, on a non-blocking socket: a read waits by poll(2), so that it also ends
+//! at the idle timeout.
 
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::BorrowedFd;
@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::direction::Direction;
 use super::state::SessionState;
 use super::stop_reason::StopReason;
 use crate::error::{ExitCode, LayerError, Phase};
 use crate::net::stream::Reader;
 use crate::net::stream_observer::Observation;
+use crate::relay::direction::Direction;
 
 /// Reads from the source of a direction.
 pub struct RelayReader {

@@ -1,5 +1,5 @@
-//! The writing half of one peer, on a non-blocking socket: a write waits by poll(2), and notices what a
-//! blocking call would miss.
+//! The writing half of one peer, on a non-blocking socket: a write waits by poll(2), so that it also ends
+//! at the idle timeout and at a reset by the other peer.
 
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::BorrowedFd;
@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::direction::Direction;
 use super::peer_socket::Hangup;
 use super::state::SessionState;
 use super::stop_reason::StopReason;
 use crate::net::stream::Writer;
 use crate::net::stream_observer::Observation;
+use crate::relay::direction::Direction;
 
 /// Bytes that are written to a layer in one step, once the socket has room: as much as fits into a
 /// third of the smallest send buffer, so that the layer does not wait by itself (tcp(7),
@@ -104,10 +104,10 @@ impl Write for RelayWriter {
         self.write_with(|socket| Ok(rustix::net::send(socket, bytes, SEND_FLAGS)?))
     }
 
-    /// Fails with [`StopReason::Closed`] once the connection was interrupted: a direction that waits
-    /// before its next write calls this to find out.
+    /// Fails with [`StopReason::Closed`] once the connection was reset: a direction that waits calls this
+    /// to end its wait.
     fn flush(&mut self) -> io::Result<()> {
-        if self.state.is_interrupted() || self.state.client.handle.closed_locally() {
+        if self.state.is_reset() || self.state.client.handle.closed_locally() {
             return Err(StopReason::Closed.into());
         }
         self.inner.flush()
