@@ -27,7 +27,7 @@ pub struct Workers {
     state: Mutex<WorkerState>,
     /// Notified when the sleeper is to look at the schedule again.
     changed: Condvar,
-    /// Announces results. Its first end lives as long as the workers: a write without a reader would
+    /// Announces results. Its first end stays open as long as the workers run: a write without a reader would
     /// raise SIGPIPE in the program that replaces this process.
     pipe: WakePipe,
     is_waiting: AtomicBool,

@@ -25,7 +25,7 @@ pub trait Layer: fmt::Debug + Send + Sync {
     fn wrap(&self, stream: Stream, context: &HandshakeContext<'_>) -> Result<Stream, Failure>;
 }
 
-/// What a handshake needs to know: its target, its limits, and where its steps are reported.
+/// The target and limits of a handshake: its target, its limits, and where its steps are reported.
 pub struct HandshakeContext<'a> {
     /// The peer, as error lines name it.
     pub target: String,

@@ -69,7 +69,7 @@ pub enum Event {
     Closed(Closed),
     /// The statistics of a client's connection (`--stats`).
     Stats(Stats),
-    /// A relay has spoiled a connection on purpose (`--fault`).
+    /// A relay has injected a fault (`--fault`).
     Fault(FaultEvent),
     /// A relay chose the seed of its faults.
     Seed {

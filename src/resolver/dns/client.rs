@@ -55,11 +55,11 @@ pub fn query_any(
         });
         let exchange =
             Exchange { question, server, options: QueryOptions { deadline: share, ..options } };
-        tracing::debug!(%server, %question, tcp = options.tcp, "is asked");
+        tracing::debug!(%server, %question, tcp = options.tcp, "querying");
         match exchange.run() {
             Ok(answered) => return Ok(answered),
             Err(failure) => {
-                tracing::debug!(%server, cause = failure.cause(), "gives no answer");
+                tracing::debug!(%server, cause = failure.cause(), "no reply");
                 last = failure;
             }
         }
@@ -99,14 +99,14 @@ impl Exchange<'_> {
         // Servers without EDNS reply so (RFC 6891 §7); the query is repeated without an OPT record.
         if matches!(&answered.response.outcome, Outcome::ServerError(code) if code == "FORMERR" || code == "NOTIMP")
         {
-            tracing::debug!(server = %self.server, "does not know EDNS, the query is repeated");
+            tracing::debug!(server = %self.server, "no EDNS support; repeating without OPT");
             edns = Edns::Off;
             answered = self.over_udp(edns)?;
         }
         if answered.response.outcome != Outcome::Truncated {
             return Ok(answered);
         }
-        tracing::debug!(server = %self.server, "truncates its reply, TCP follows");
+        tracing::debug!(server = %self.server, "truncated reply; repeating over TCP");
         self.over_tcp(edns, answered.mismatches)
     }
 
