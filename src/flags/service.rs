@@ -179,7 +179,7 @@ impl ServiceFlags {
             let why = "cannot be used with --service chat, which forwards lines";
             return Err(Failure::usage(Phase::Receive, "--framing length", why));
         }
-        Chat::new(self.messages.framing(), self.messages.max_message(), std)
+        Ok(Chat::new(self.messages.framing(), self.messages.max_message(), std))
     }
 
     /// Rejects a flag that would have no effect.

@@ -53,7 +53,7 @@ impl Broadcast {
 
     fn start(&self) {
         let (stdin, room, has_ended) = (self.stdin, self.room.clone(), self.has_ended.clone());
-        input::start(move || {
+        input::start("stdin", move || {
             input::send_chunks(stdin, &room);
             has_ended.store(true, Ordering::SeqCst);
             room.close();
