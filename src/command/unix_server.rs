@@ -25,7 +25,7 @@ use crate::server::{self, ServerOptions};
 /// Arguments of unix-server.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Path of the socket; a leading @ = a name in the abstract namespace
+    /// Path of the socket; @NAME is in the abstract namespace
     #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     pub path: OsString,
     /// Permissions of the socket file, in octal

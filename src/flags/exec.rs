@@ -22,7 +22,7 @@ pub struct ExecFlags {
     /// Run COMMAND for each connection or datagram with /bin/sh (implies --service exec)
     #[arg(long, value_name = "COMMAND", value_hint = clap::ValueHint::CommandString)]
     pub sh: Option<String>,
-    /// Honour setuid and setgid bits of programs; ignored without this flag
+    /// Honor setuid and setgid bits of programs; ignored without this flag
     #[arg(long)]
     pub allow_new_privileges: bool,
 }

@@ -1,4 +1,4 @@
-//! Flags of the relay that spoil its connections on purpose, or record them.
+//! Flags of the relay that inject faults, or record the connections.
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::report::event::Event;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Faults")]
 pub struct RelayFaultFlags {
-    /// Put a fault on the connections (repeatable): delay=20ms±10ms, rate=64Ki, slice=1..7,
+    /// Inject a fault (repeatable): delay=20ms±10ms, rate=64Ki, slice=1..7,
     /// stall=5s@4096, close@4096, reset@4096, drop@4096, refuse=1/20, corrupt=1/1Mi; with --udp also
     /// loss=5%, duplicate=1%, reorder=2%; to-client: or to-target: in front limits it to one direction
     #[arg(long = "fault", value_name = "SPEC", value_parser = FaultSpec::from_str)]
@@ -28,6 +28,7 @@ pub struct RelayFaultFlags {
 
 /// Flags for recording.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Recording")]
 pub struct RecordFlags {
     /// Record the relayed bytes in FILE (pcapng), without the TLS that the relay ends
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]

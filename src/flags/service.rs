@@ -124,7 +124,12 @@ impl ServiceFlags {
             ServiceName::Discard => Ok(Handler::Discard),
             ServiceName::Pipe => Ok(Handler::Print(PrintFormat::Bare)),
             ServiceName::Exec => Ok(Handler::Exec(self.exec.program()?)),
-            _ => Err(Failure::usage(Phase::File, "--service", "needs a stream")),
+            ServiceName::Chargen
+            | ServiceName::File
+            | ServiceName::Chat
+            | ServiceName::Broadcast => {
+                Err(Failure::usage(Phase::File, "--service", "needs a stream"))
+            }
         }
     }
 
@@ -162,7 +167,7 @@ impl ServiceFlags {
             let why = "cannot be used with --service chat, which forwards lines";
             return Err(Failure::usage(Phase::Receive, "--framing length", why));
         }
-        Chat::new(self.messages.framing(), self.messages.max_message(), std)
+        Ok(Chat::new(self.messages.framing(), self.messages.max_message(), std))
     }
 
     /// Rejects a flag that would have no effect.
@@ -182,7 +187,7 @@ impl ServiceFlags {
         ];
         let Some(flag) = unused.into_iter().flatten().next() else { return Ok(()) };
         let name = name.to_possible_value().map(|value| value.get_name().to_string());
-        let why = format!("means nothing to the service {}", name.unwrap_or_default());
+        let why = format!("has no effect with the service {}", name.unwrap_or_default());
         Err(Failure::usage(Phase::File, flag, why))
     }
 }

@@ -36,7 +36,7 @@ pub fn stack_size(layer: Option<&Arc<dyn Layer>>) -> usize {
     layer.map_or(0, |layer| layer.stack_size())
 }
 
-/// What a handshake needs to know: its target, its limits, and where its steps are reported.
+/// The target and limits of a handshake: its target, its limits, and where its steps are reported.
 pub struct HandshakeContext<'a> {
     /// The peer, as error lines name it.
     pub target: String,

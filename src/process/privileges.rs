@@ -101,16 +101,28 @@ fn set_groups(user: Option<&User>, gid: Gid) -> io::Result<()> {
 /// Drops all means of becoming root again.
 fn drop_root() -> io::Result<()> {
     drop_capabilities()?;
-    match setuid(Uid::from_raw(0)) {
-        Ok(()) => Err(io::Error::other("root could be regained")),
-        Err(_) => Ok(()),
+    if can_regain_root() {
+        return Err(io::Error::other("root could be regained"));
     }
+    Ok(())
+}
+
+/// Whether a user of the process is root (setuid(2)); without capabilities there is no other way.
+#[cfg(target_os = "linux")]
+fn can_regain_root() -> bool {
+    nix::unistd::getresuid().is_ok_and(|ids| ids.real.is_root() || ids.saved.is_root())
+}
+
+/// Whether the process can become root.
+#[cfg(not(target_os = "linux"))]
+fn can_regain_root() -> bool {
+    setuid(Uid::from_raw(0)).is_ok()
 }
 
 /// Drops the capabilities of the calling thread, and of the threads and programs that it starts
 /// later. A change between two users other than root would keep them (capabilities(7)).
 #[cfg(target_os = "linux")]
-pub fn drop_capabilities() -> io::Result<()> {
+fn drop_capabilities() -> io::Result<()> {
     use rustix::thread::{CapabilitySet, CapabilitySets};
     let none = CapabilitySet::empty();
     // A capability that is not inheritable is not ambient either.
@@ -120,7 +132,7 @@ pub fn drop_capabilities() -> io::Result<()> {
 
 /// Not available on this system.
 #[cfg(not(target_os = "linux"))]
-pub fn drop_capabilities() -> io::Result<()> {
+fn drop_capabilities() -> io::Result<()> {
     Ok(())
 }
 

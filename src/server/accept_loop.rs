@@ -185,7 +185,7 @@ impl AcceptLoop {
                 return self.report_lost(&peer, e);
             }
         };
-        tracing::debug!(conn, %peer, "accepted, is given to a thread");
+        tracing::debug!(conn, %peer, "accepted");
         let handle = stream.handle.clone();
         let tracked = self.connections.track(conn, handle.clone(), per_ip);
         self.count_accepted(conn);

@@ -237,7 +237,7 @@ impl ConnectionTracker {
     fn close_idle(&self) {
         for (conn, entry) in self.lock().iter_mut() {
             if !entry.read_closed && entry.activity.is_idle() && entry.handle.is_quiescent() {
-                tracing::debug!(conn, "shutdown: is idle, its input ends");
+                tracing::debug!(conn, "shutdown: closing an idle connection");
                 entry.handle.shutdown_read();
                 entry.read_closed = true;
             }

@@ -53,7 +53,7 @@ impl Broadcast {
 
     fn start(&self) {
         let (input, room, has_ended) = (self.stdin, self.room.clone(), self.has_ended.clone());
-        stdin::start(move || {
+        stdin::start("stdin", move || {
             stdin::send_chunks(input, &room);
             has_ended.store(true, Ordering::SeqCst);
             room.close();

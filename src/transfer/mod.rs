@@ -202,7 +202,7 @@ pub fn pump(
         match done {
             Err(FastPathError::Unsupported) => {
                 let bytes = options.meter.total();
-                tracing::debug!(method = method.name(), bytes, "the kernel moves no more");
+                tracing::debug!(method = method.name(), bytes, "falling back to copy");
             }
             Err(FastPathError::Failed(e)) => return Err(e),
             Ok(()) => return Ok(()),

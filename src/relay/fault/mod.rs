@@ -57,7 +57,7 @@ pub struct FaultKind {
 }
 
 /// Every fault, in the order of the documentation.
-pub static FAULTS: [FaultKind; 12] = [
+pub static FAULTS: &[FaultKind] = &[
     FaultKind {
         name: "delay",
         usage: "delay=20ms±10ms",

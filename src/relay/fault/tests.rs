@@ -250,7 +250,7 @@ fn seed_connection_and_direction_change_the_decisions() {
 
 #[test]
 fn every_usage_is_parsed_and_every_other_word_is_refused() {
-    for kind in &FAULTS {
+    for kind in FAULTS {
         assert!(kind.usage.parse::<FaultSpec>().is_ok(), "{}", kind.usage);
     }
     let unknown = "jitter=1ms".parse::<FaultSpec>().unwrap_err();

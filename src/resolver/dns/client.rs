@@ -55,11 +55,11 @@ pub fn query_any(
         });
         let exchange =
             Exchange { question, server, options: QueryOptions { deadline: share, ..options } };
-        tracing::debug!(%server, %question, tcp = options.tcp_only, "is asked");
+        tracing::debug!(%server, %question, tcp = options.tcp_only, "querying");
         match exchange.run() {
             Ok(received) => return Ok(received),
             Err(failure) => {
-                tracing::debug!(%server, cause = failure.cause(), "gives no answer");
+                tracing::debug!(%server, cause = failure.cause(), "no reply");
                 last = failure;
             }
         }
@@ -101,14 +101,14 @@ impl Exchange<'_> {
         // Servers without EDNS reply so (RFC 6891 §7); the query is repeated without an OPT record.
         if matches!(&received.response.outcome, Outcome::ServerError(code) if code == "FORMERR" || code == "NOTIMP")
         {
-            tracing::debug!(server = %self.server, "does not know EDNS, the query is repeated");
+            tracing::debug!(server = %self.server, "no EDNS support; repeating without OPT");
             edns = Edns::Off;
             received = self.over_udp(edns)?;
         }
         if received.response.outcome != Outcome::Truncated {
             return Ok(received);
         }
-        tracing::debug!(server = %self.server, "truncates its reply, TCP follows");
+        tracing::debug!(server = %self.server, "truncated reply; repeating over TCP");
         self.over_tcp(edns, received.mismatches)
     }
 

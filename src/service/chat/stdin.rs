@@ -20,11 +20,12 @@ const MAX_PAUSE: Duration = Duration::from_millis(100);
 /// How often a background process checks whether it is in the foreground of its terminal.
 const FOREGROUND_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Starts a thread that runs `read`. Without a thread, which is logged, stdin is not sent.
-pub fn start(read: impl FnOnce() + Send + 'static) {
-    let spawned = thread::Builder::new().name("stdin".into()).stack_size(STACK_SIZE).spawn(read);
+/// Starts a thread of the server's stdin or stdout. Without a thread, which is logged, nothing is sent
+/// or printed.
+pub fn start(name: &str, run: impl FnOnce() + Send + 'static) {
+    let spawned = thread::Builder::new().name(name.into()).stack_size(STACK_SIZE).spawn(run);
     if let Err(e) = spawned {
-        tracing::warn!("cannot start a thread to read stdin: {e}");
+        tracing::warn!("cannot start the thread {name}: {e}");
     }
 }
 

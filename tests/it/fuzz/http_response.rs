@@ -1,13 +1,13 @@
-//! The fuzz target `answer` on its corpus and on mutated seeds.
+//! The fuzz target `response` on its corpus and on mutated seeds.
 
 use proptest::prelude::*;
 
-#[path = "../../../fuzz/fuzz_targets/entry.rs"]
-mod entry;
+#[path = "../../../fuzz/fuzz_targets/response_entry.rs"]
+mod response_entry;
 
 /// The seeds of the corpus.
 fn seeds() -> Vec<Vec<u8>> {
-    let place = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/answer");
+    let place = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/response");
     let files = std::fs::read_dir(place).expect("the corpus");
     files.map(|file| std::fs::read(file.expect("a seed").path()).expect("a seed")).collect()
 }
@@ -15,7 +15,7 @@ fn seeds() -> Vec<Vec<u8>> {
 #[test]
 fn corpus_seed_is_parsed_alike_however_it_is_split() {
     for seed in seeds() {
-        entry::answer(&seed);
+        response_entry::response(&seed);
     }
 }
 
@@ -34,7 +34,7 @@ proptest! {
             bytes[at] ^= mutation;
         }
         (bytes[0], bytes[1]) = (choice, step);
-        entry::answer(&bytes);
-        entry::answer(&bytes[..cut.index(bytes.len())]);
+        response_entry::response(&bytes);
+        response_entry::response(&bytes[..cut.index(bytes.len())]);
     }
 }

@@ -1,4 +1,4 @@
-//! The code under fuzzing, separate from the fuzzer, so that the ordinary tests can run it too.
+//! The fuzzed code for HTTP responses, separate from the fuzzer, so that the ordinary tests can run it too.
 
 use sockit::error::ExitCode;
 use sockit::http::{Leniency, ParserEvent, ParserOptions, ResponseParser, StreamEnd};
@@ -7,7 +7,7 @@ use sockit::http::{Leniency, ParserEvent, ParserOptions, ResponseParser, StreamE
 ///
 /// The first byte selects the options, the second the size of the pieces. Panics when the events
 /// depend on the split, a body exceeds its limit, or a response does not end.
-pub fn answer(bytes: &[u8]) {
+pub fn response(bytes: &[u8]) {
     let [choice, step, text @ ..] = bytes else { return };
     let (result, body) = read(*choice, &[text]);
     let step = usize::from(*step).max(1);

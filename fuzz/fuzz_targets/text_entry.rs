@@ -1,4 +1,4 @@
-//! The code under fuzzing for URLs, Locations, endpoints and access rules, separate from the fuzzer,
+//! The fuzzed code for URLs, Locations, endpoints and access rules, separate from the fuzzer,
 //! so that the ordinary tests can run it too.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -46,10 +46,10 @@ fn check(url: &HttpUrl) {
     }
 }
 
-/// Reads `bytes` as HOST and, behind a line end, PORT.
+/// Reads `bytes` as HOST and, after a line end, PORT.
 ///
-/// Panics where a promise is broken: another code than 2, an empty part, or a whole endpoint that
-/// reads otherwise in the form that we print.
+/// Panics on an exit code other than 2, on an empty part, or on an endpoint that is parsed differently
+/// when printed.
 pub fn endpoint(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (first, second) = match text.split_once('\n') {
@@ -68,12 +68,12 @@ pub fn endpoint(bytes: &[u8]) {
     }
 }
 
-/// Reads each line of `bytes` as a rule: `+` and `-` before it allow and deny, names are left out
-/// because the network would answer for them.
+/// Reads each line of `bytes` as a rule: `+` and `-` before it allow and deny. Names are left out,
+/// because they would be looked up.
 ///
-/// Panics where a promise is broken: a malformed rule that is not usage, an allowed address that
-/// may not come in, a v4-mapped address that is judged otherwise than its IPv4 self.
-pub fn rules(bytes: &[u8]) {
+/// Panics on a malformed rule that is no usage error, on an allowed address that is rejected, or on a
+/// v4-mapped address with another result than its IPv4 address.
+pub fn access_rules(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let numeric = |word: &str| word.contains(['/', ':']) || word.parse::<IpAddr>().is_ok();
     let words = |mark: char| -> Vec<String> {
@@ -93,7 +93,7 @@ pub fn rules(bytes: &[u8]) {
         assert_eq!(rules.allows(ip.into()), rules.allows(mapped));
     }
     for ip in allow.iter().filter_map(|word| word.parse::<IpAddr>().ok()) {
-        assert!(rules.allows(ip), "{ip} is allowed and may not come in");
+        assert!(rules.allows(ip), "{ip} is allowed and rejected");
     }
     if allow.is_empty() && deny.is_empty() {
         assert!(rules.allows(Ipv6Addr::LOCALHOST.into()));

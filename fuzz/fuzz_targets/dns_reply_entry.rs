@@ -1,4 +1,4 @@
-//! What is fuzzed of name servers, apart from the fuzzer, so that the ordinary tests can run it
+//! The fuzzed code for DNS replies, separate from the fuzzer, so that the ordinary tests can run it
 //! too.
 
 use sockit::resolver::dns;
@@ -6,12 +6,12 @@ use sockit::resolver::dns::{Outcome, Question, RecordType};
 
 const TYPES: [&str; 8] = ["A", "AAAA", "MX", "TXT", "PTR", "CNAME", "SRV", "SOA"];
 
-/// Reads `bytes` as the reply to a question of ours: the first byte chooses the type, the next
-/// two are the id that we expect.
+/// Reads `bytes` as the reply to a query: the first byte selects the type, the next two are the
+/// expected ID.
 ///
-/// Panics where a promise is broken: records of a reply that says there are none, an answer that
-/// was read from a cut one, other facts at a second reading.
-pub fn reply(bytes: &[u8]) {
+/// Panics when a negative reply has records, when there are more records than bytes, or when a second
+/// call returns another result.
+pub fn dns_reply(bytes: &[u8]) {
     let [choice, high, low, message @ ..] = bytes else { return };
     let kind = TYPES[usize::from(*choice) % TYPES.len()];
     let Some(kind) = RecordType::from_word(kind) else { panic!("{kind} is a type") };
@@ -20,8 +20,9 @@ pub fn reply(bytes: &[u8]) {
     let read = dns::read(message, &question, id);
     if let Ok(reply) = &read {
         assert_eq!(reply.outcome == Outcome::Records, !reply.records.is_empty());
-        let told: Vec<String> = reply.records.iter().map(|record| format!("{record:?}")).collect();
-        assert!(told.len() <= message.len());
+        let records: Vec<String> =
+            reply.records.iter().map(|record| format!("{record:?}")).collect();
+        assert!(records.len() <= message.len());
         assert_eq!(read, dns::read(message, &question, id));
     }
 }
