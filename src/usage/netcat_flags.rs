@@ -162,7 +162,7 @@ pub const ALL: &[NetcatFlag] = &[
     flag(
         "-x=",
         OPENBSD,
-        Proxy("socks5"),
+        Proxy("socks5h"),
         "connects through a proxy (`--proxy`); a hex dump in ncat, which `--hex-dump` is",
     ),
     flag("--proxy=", NCAT, Proxy("http"), "connects through a proxy (`--proxy`)"),
@@ -186,7 +186,7 @@ pub const ALL: &[NetcatFlag] = &[
     flag("--ssl-servername=", NCAT, Value("--server-name"), "name in the certificate"),
     flag("--ssl-alpn=", NCAT, Value("--alpn"), "protocols to offer (`--alpn`)"),
     rejected("--ssl-ciphers=", NCAT, "a list of ciphers"),
-    rejected("--proxy-dns=", NCAT, "a choice of who resolves; socks5h:// is the proxy"),
+    rejected("--proxy-dns=", NCAT, "a choice of who resolves; the proxy does"),
     rejected("--append-output", NCAT, "appending to a dump"),
     rejected("--lua-exec=", NCAT, "Lua"),
     rejected("--sctp", NCAT, "SCTP"),
