@@ -39,6 +39,7 @@ impl Program {
     /// Fails at [`Phase::File`] with code 26 when it does not exist or is not executable.
     pub fn find(words: Vec<String>) -> Result<Program, Failure> {
         set_cloexec_on_inherited();
+        super::signals::keep_exit_statuses();
         let name = words.first().map(String::as_str).unwrap_or_default();
         let path = find(name).map_err(|e| Failure::new(Phase::File, name, e))?;
         // SAFETY: it reads atomics and calls kill(2).
