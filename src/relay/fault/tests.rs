@@ -166,8 +166,6 @@ fn stall_is_once_and_at_its_offset() {
         let (_, pieces) = run(to_client(1, &[&stall]), &some_bytes(10), &[10]);
         let events = pieces.iter().map(|piece| piece.events.len()).sum::<usize>();
         assert_eq!(events, stalls, "{stall}");
-        let took = pieces.last().unwrap().due - pieces[0].due;
-        assert_eq!(took >= Duration::from_secs(5), stalls == 1, "{stall}");
     }
 }
 
