@@ -72,6 +72,7 @@ impl Args {
     pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let context = Context::new(report, self.limits.timeout.0)?;
         let (listen, target) = self.addresses()?;
+        self.record.check_stdout(&self.print_port)?;
         let limits = self.limits.limits(&context.shutdown)?;
         if self.udp {
             let idle_timeout =
@@ -84,7 +85,8 @@ impl Args {
         let options = self.options(&target, report)?;
         let listener = listen.listener(&self.connect, self.limits.backlog, &context)?;
         // Before the change of user and the sandbox, which may not open them.
-        let options = RelayOptions { recorder: self.record.recorder(report)?, ..options };
+        let options =
+            RelayOptions { recorder: self.record.recorder(Stdout::standard(), report)?, ..options };
         let hex_dump = self.hex.open(report)?;
         self.run_as.switch_user()?;
         self.print_port.print(&listener.local, Stdout::standard())?;
@@ -139,7 +141,7 @@ impl Args {
         let bind = bind(&listen, &self.connect, &context.shutdown, &log);
         let faults = self.faults.plan(FaultSpec::check_for_datagrams, &context.report)?;
         let socket = udp_socket("relay", bind, None)?;
-        let recorder = self.record.recorder(&context.report)?;
+        let recorder = self.record.recorder(Stdout::standard(), &context.report)?;
         self.run_as.switch_user()?;
         self.print_port.print(&local_address(&socket)?, Stdout::standard())?;
         sandbox::enter(sandbox::network(), &context.report);

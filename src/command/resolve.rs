@@ -8,8 +8,8 @@ use crate::net::stdout::Stdout;
 use crate::report::Report;
 use crate::report::context::Context;
 
-const SEVERAL: &str = "With several questions, each output line ends with its question; the exit \
-                       code is that of the worst result.";
+const SEVERAL: &str = "With several questions, each output line but a verdict of --verify ends with \
+                       its question; the exit code is that of the worst result.";
 
 /// Arguments of resolve.
 #[derive(Debug, clap::Args)]

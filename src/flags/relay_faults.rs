@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use super::listen::PrintPortFlag;
 use crate::error::{Failure, Phase};
+use crate::net::stdout::Stdout;
 use crate::relay::fault::{FaultPlan, FaultSpec};
 use crate::relay::record::Recorder;
 use crate::report::Report;
@@ -30,7 +32,7 @@ pub struct RelayFaultFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Recording")]
 pub struct RecordFlags {
-    /// Record the relayed bytes in FILE (pcapng), without the TLS that the relay ends
+    /// Record the relayed bytes in FILE (pcapng; - is stdout), without the TLS that the relay ends
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub record: Option<PathBuf>,
 }
@@ -56,11 +58,20 @@ impl RelayFaultFlags {
 }
 
 impl RecordFlags {
+    /// Checks that nothing else is printed on stdout if the capture is. Fails with exit code 2.
+    pub fn check_stdout(&self, print_port: &PrintPortFlag) -> Result<(), Failure> {
+        if print_port.print_port && self.record.as_deref().is_some_and(|path| path == "-") {
+            let why = "stdout has the port (--print-port)";
+            return Err(Failure::usage(Phase::File, "--record -", why));
+        }
+        Ok(())
+    }
+
     /// The recorder, if there is to be one.
     ///
     /// Fails as [`Recorder::create`] does.
-    pub fn recorder(&self, report: &Report) -> Result<Option<Recorder>, Failure> {
-        self.record.as_deref().map(|path| Recorder::create(path, report)).transpose()
+    pub fn recorder(&self, stdout: Stdout, report: &Report) -> Result<Option<Recorder>, Failure> {
+        self.record.as_deref().map(|path| Recorder::create(path, stdout, report)).transpose()
     }
 }
 

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,7 +43,12 @@ pub struct DirectoryEntry {
 
 impl DirectoryEntry {
     /// The last component of `path`, in the directory that the rest leads to now.
+    ///
+    /// Fails with EISDIR on a path that ends in a slash, as open(2) does.
     pub fn of(path: &Path) -> io::Result<DirectoryEntry> {
+        if path.as_os_str().as_bytes().ends_with(b"/") {
+            return Err(Errno::ISDIR.into());
+        }
         let name = path.file_name().ok_or(Errno::ISDIR)?.to_os_string();
         let directory = openat(rustix::fs::CWD, directory_of(path), DIRECTORY, Mode::empty())?;
         Ok(DirectoryEntry { directory: Arc::new(directory), name, path: path.to_path_buf() })
@@ -222,6 +228,13 @@ mod tests {
             let _ = fs::remove_file(&path);
         }
         assert_eq!(fs::read(&other).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn name_that_ends_in_a_slash_is_a_directory() {
+        let (place, _path) = place();
+        let error = Entry::of(&place.path().join("new/")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
     }
 
     #[test]

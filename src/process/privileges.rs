@@ -16,6 +16,7 @@ use crate::error::{Failure, Phase};
 pub fn switch_user(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
     let user = user.map(|word| find_user(word).map_err(|e| unknown("--user", word, e)));
     let user = user.transpose()?;
+    let group_flag = if group.is_some() { "--group" } else { "--user" };
     let group = group.map(|word| find_group(word).map_err(|e| unknown("--group", word, e)));
     let known = user.as_ref().and_then(|user| user.entry.as_ref());
     let gid = group.transpose()?.or(known.map(|entry| entry.gid));
@@ -28,7 +29,7 @@ pub fn switch_user(user: Option<&str>, group: Option<&str>) -> Result<(), Failur
         uid.is_none_or(|uid| uid == geteuid()) && gid.is_none_or(|gid| gid == getegid());
     let refused = |flag| move |e| Failure::new(Phase::Bind, flag, e);
     if let Some(gid) = gid.filter(|_| !is_current || geteuid().is_root()) {
-        set_groups(known, gid).map_err(refused("--group"))?;
+        set_groups(known, gid).map_err(refused(group_flag))?;
     }
     if let Some(uid) = uid {
         // For root it sets the real, effective and saved user (setuid(2)).

@@ -124,11 +124,12 @@ impl Replacement {
 }
 
 /// Prepares this process for children: they inherit only the descriptors 0, 1 and 2, and a signal that
-/// ends this process kills their process groups first.
+/// ends this process kills their process groups first. Their exit statuses are kept for wait(2).
 ///
 /// Fails at [`Phase::Socket`] when a signal handler cannot be installed.
 pub fn prepare_children() -> Result<(), Failure> {
     set_cloexec_on_inherited();
+    super::signals::keep_exit_statuses();
     // SAFETY: it reads atomics and calls kill(2).
     let installed = unsafe { super::signals::run_before_termination(child_groups::kill_all) };
     installed.map_err(|e| Failure::new(Phase::Socket, "signals", e))

@@ -135,6 +135,15 @@ fn reset_connections() {
     }
 }
 
+/// Lets children be waited for also where the parent process has ignored SIGCHLD, which discards how
+/// they exit (wait(2)).
+pub(super) fn keep_exit_statuses() {
+    if is_ignored(libc::SIGCHLD) {
+        // SAFETY: no handler of sockit is replaced.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    }
+}
+
 /// Whether the signal is ignored. Only SIGPIPE is ignored by sockit itself: any other was ignored
 /// when the process started.
 pub fn is_ignored(signal: i32) -> bool {

@@ -147,9 +147,12 @@ impl ConnectionHandler {
         let conn = connection.conn;
         if let Some(layer) = &self.layer {
             if let Err(failure) = self.handshake(layer.as_ref(), connection) {
+                let is_by_peer = failure.is_peer_close();
+                if is_by_peer && self.is_drained(connection) {
+                    return EndedBy::Signal.into();
+                }
                 // It does not count, so its failure is not that of the run either.
                 self.context.report.failure(Some(conn), &failure);
-                let is_by_peer = failure.is_peer_close();
                 let by = if is_by_peer { EndedBy::Peer } else { EndedBy::from(&failure) };
                 return by.into();
             }
@@ -161,6 +164,11 @@ impl ConnectionHandler {
         let outcome = self.run_service(connection);
         connection.stream.handle.observe_close();
         outcome.unwrap_or_else(|failure| self.on_failure(tracked, failure))
+    }
+
+    /// Whether the shutdown of the run has closed the connection.
+    fn is_drained(&self, connection: &Connection) -> bool {
+        self.context.shutdown.reason().is_some() && connection.stream.handle.closed_locally()
     }
 
     /// Puts `layer` around the stream.

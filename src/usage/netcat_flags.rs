@@ -184,7 +184,7 @@ pub const ALL: &[NetcatFlag] = &[
     flag(
         "-x=",
         OPENBSD,
-        Proxy("socks5"),
+        Proxy("socks5h"),
         "Connect through a proxy (`--proxy`); ncat's `-x` is a hex dump: use `--hex-dump`",
     ),
     flag("--proxy=", NCAT, Proxy("http"), "Connect through a proxy (`--proxy`)"),
@@ -218,7 +218,7 @@ pub const ALL: &[NetcatFlag] = &[
     flag("--ssl-servername=", NCAT, Value("--server-name"), "Name to expect in the certificate"),
     flag("--ssl-alpn=", NCAT, Value("--alpn"), "ALPN protocols to offer (`--alpn`)"),
     rejected("--ssl-ciphers=", NCAT, "a list of ciphers"),
-    rejected("--proxy-dns=", NCAT, "a choice of who resolves; socks5h:// is the proxy"),
+    rejected("--proxy-dns=", NCAT, "a choice of who resolves; the proxy does"),
     rejected("--append-output", NCAT, "appending to a dump"),
     rejected("--lua-exec=", NCAT, "Lua"),
     rejected("--sctp", NCAT, "SCTP"),

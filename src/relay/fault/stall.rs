@@ -30,7 +30,9 @@ struct Stall {
 
 impl Fault for Stall {
     fn apply(&mut self, mut piece: Piece, next: &mut Vec<Piece>) {
-        let holds_offset = piece.end_offset() > self.offset || piece.end.is_some();
+        let end = piece.end_offset();
+        // An end before the offset is not delayed.
+        let holds_offset = end > self.offset || (end == self.offset && piece.end.is_some());
         if self.is_over || !holds_offset {
             return next.push(piece);
         }

@@ -161,6 +161,12 @@ fn stall_is_once_and_at_its_offset() {
     assert_eq!(delivered.bytes, some_bytes(10_000));
     let (_, pieces) = run(to_client(1, &["stall=5s@0"]), &some_bytes(10), &[10]);
     assert_eq!(pieces.iter().map(|piece| piece.events.len()).sum::<usize>(), 1);
+    for (offset, stalls) in [(9, 1), (10, 1), (11, 0)] {
+        let stall = format!("stall=5s@{offset}");
+        let (_, pieces) = run(to_client(1, &[&stall]), &some_bytes(10), &[10]);
+        let events = pieces.iter().map(|piece| piece.events.len()).sum::<usize>();
+        assert_eq!(events, stalls, "{stall}");
+    }
 }
 
 #[test]
