@@ -71,9 +71,9 @@ impl Child {
     }
 
     /// Waits `grace` for its exit, then sends SIGTERM and finally SIGKILL to its process group; to what
-    /// is `leftover` of the group also if the child itself has exited. Returns its exit status, 128 + N
-    /// for signal N, or `None` if the kernel did not keep it because SIGCHLD is ignored (wait(2)).
-    pub fn terminate(mut self, grace: Duration, leftover: Leftover) -> Option<i32> {
+    /// is `leftover` of the group also if the child itself has exited. Returns its exit status,
+    /// 128 + N for signal N.
+    pub fn terminate(mut self, grace: Duration, leftover: Leftover) -> i32 {
         let has_exited = self.exits_by(Instant::now().checked_add(grace));
         if !has_exited || leftover == Leftover::Kill {
             self.signal(Signal::TERM);
@@ -92,26 +92,27 @@ impl Child {
         self.has_exited()
     }
 
-    /// Whether it has exited; it is not reaped, so that its process id stays reserved. One of which
-    /// the kernel knows nothing (ECHILD) has exited too.
+    /// Whether it has exited; it is not reaped, so that its process id stays reserved.
     fn has_exited(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        !matches!(waitid(WaitId::Pid(self.pid), options), Ok(None))
+        waitid(WaitId::Pid(self.pid), options).is_ok_and(|status| status.is_some())
     }
 
     fn signal(&self, signal: Signal) {
         let _ = kill_process_group(self.pid, signal);
     }
 
-    fn reap(&mut self) -> Option<i32> {
+    fn reap(&mut self) -> i32 {
         let guard = lock();
         if let Some(slot) = self.slot.take() {
             slot.store(0, Ordering::SeqCst);
         }
         let status = self.process.wait();
         drop(guard);
-        let status = status.ok()?;
-        status.code().or_else(|| status.signal().map(|signal| 128 + signal))
+        match status {
+            Ok(status) => status.code().unwrap_or(128 + status.signal().unwrap_or(0)),
+            Err(_) => 0,
+        }
     }
 }
 
@@ -156,7 +157,7 @@ mod tests {
         let mut output = String::new();
         child.output.take().unwrap().read_to_string(&mut output).unwrap();
         assert_eq!(output, "b-\n");
-        assert_eq!(child.terminate(Duration::from_secs(20), Leftover::Keep), Some(7));
+        assert_eq!(child.terminate(Duration::from_secs(20), Leftover::Keep), 7);
         assert!(!child_groups::contains(pid));
     }
 
@@ -166,7 +167,7 @@ mod tests {
         let mut child = start("trap '' TERM; sleep 300 & sleep 300");
         let mut output = child.output.take().unwrap();
         let status = child.terminate(Duration::from_millis(50), Leftover::Keep);
-        assert_eq!(status, Some(128 + libc::SIGKILL));
+        assert_eq!(status, 128 + libc::SIGKILL);
         // The end of its output shows that no process of its group is left.
         assert_eq!(output.read_to_end(&mut Vec::new()).unwrap(), 0);
         assert!(began.elapsed() < Duration::from_secs(20));

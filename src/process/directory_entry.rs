@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn name_that_ends_in_a_slash_is_a_directory() {
         let (place, _path) = place();
-        let error = Entry::of(&place.path().join("new/")).unwrap_err();
+        let error = DirectoryEntry::of(&place.path().join("new/")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
     }
 

@@ -25,7 +25,7 @@ use crate::net::stream::EndedBy;
 pub struct ServiceOutcome {
     /// What ended it.
     pub by: EndedBy,
-    /// The exit status of the program (exec); `None` if it is not known.
+    /// The exit status of the program (exec).
     pub exit_status: Option<i32>,
     /// The path of the saved file (file).
     pub saved: Option<String>,

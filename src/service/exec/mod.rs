@@ -104,12 +104,12 @@ impl Exec {
             let sent = output.map_or(OutputEnd::Complete, |output| exchange.send(writer, output));
             let state = exchange.end_output(&sent);
             let by = ended_by(state, &sent, handle);
-            let exit_status = self.close_connection(exchange, writer, child);
+            let status = self.close_connection(exchange, writer, child);
             if !reading.is_finished() {
                 handle.shutdown();
             }
             let received = reading.join().unwrap_or(InputEnd::Abandoned);
-            let outcome = ServiceOutcome { by, exit_status, saved: None };
+            let outcome = ServiceOutcome { by, exit_status: Some(status), saved: None };
             Ok((outcome, child_io::failure(state, sent, received)))
         })?;
         connection.bytes_in = exchange.received.total();
@@ -127,7 +127,7 @@ impl Exec {
         exchange: &ExecExchange<'_>,
         writer: &mut dyn Writer,
         child: Child,
-    ) -> Option<i32> {
+    ) -> i32 {
         let leftover = if exchange.is_answered() {
             // A peer that is gone has read the output or never will.
             let _ = writer.finish();

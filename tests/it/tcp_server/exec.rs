@@ -115,18 +115,6 @@ fn exit_status_is_known_where_sigchld_was_ignored() {
 }
 
 #[test]
-fn exit_status_is_absent_where_sigchld_is_ignored() {
-    let ignoring = ["sh", "-c", "trap '' CHLD; exec \"$@\"", "sh"];
-    let server = sockit("tcp-server --json --once --sh").arg("echo done; exit 7").under(ignoring);
-    let server = server.serve();
-    assert_eq!(connect(server.addr()).read_all(), b"done\n");
-    let run = server.wait();
-    run.exits(0);
-    let closed = run.events_named("closed");
-    assert!(closed[0].get("exit_status").is_none(), "{closed:?}");
-}
-
-#[test]
 fn output_of_a_program_that_ignores_its_input_is_complete() {
     let server = serve("--sh 'echo bye'");
     let mut client = connect(server.addr());
