@@ -31,7 +31,7 @@ pub struct RelayFaultFlags {
 /// Flags for recording.
 #[derive(Debug, Args)]
 pub struct RecordFlags {
-    /// Record relayed bytes in FILE (pcapng; - is stdout), without the TLS that the relay ends
+    /// Record the relayed bytes in FILE (pcapng; - is stdout), without the TLS that the relay ends
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub record: Option<PathBuf>,
 }
