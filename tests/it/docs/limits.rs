@@ -33,7 +33,7 @@ fn limit_with_a_flag_is_the_default_of_the_flag() {
 }
 
 /// Limits without a flag: a part of the row, the file and name of the constant, its value.
-const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 50] = [
+const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 49] = [
     ("before a reset | 50 ms |", "src/relay/state.rs", "RESET_GRACE", "Duration::from_millis(50)"),
     ("| 256 KiB in a pipe", "src/transfer/splice.rs", "RELAY_PIPE_SIZE", "256 << 10"),
     ("256 KiB in its send", "src/relay/peer_socket.rs", "MAX_UNSENT", "256 << 10"),
@@ -100,12 +100,6 @@ const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 50] = [
         "src/usage/netcat/flags.rs",
         "STDIN_TIMEOUT",
         "Duration::from_secs(10)",
-    ),
-    (
-        "finished | 10 s; 1 s with `-k` |",
-        "src/usage/netcat/flags.rs",
-        "KEPT_STDIN_TIMEOUT",
-        "Duration::from_secs(1)",
     ),
     ("`nc -zu` checks | 3 s |", "src/usage/netcat.rs", "UDP_TIMEOUT", "Duration::from_secs(3)"),
     ("(`-f`) | 4096 |", "src/lookup/work_queue.rs", "MAX_PENDING", "4096"),
