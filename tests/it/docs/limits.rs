@@ -100,7 +100,12 @@ const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 49] = [
     ("| 3, one per second |", "src/check/udp.rs", "RESEND_DELAY", "Duration::from_secs(1)"),
     ("a wait of `check` | 30 s |", "src/check/hosts.rs", "MAX_AGE", "Duration::from_secs(30)"),
     ("`-q` | 1 minute", "src/usage/netcat/flags.rs", "ANSWER_TIMEOUT", "Duration::from_secs(60)"),
-    ("finished | 10 s |", "src/usage/netcat/flags.rs", "STDIN_TIMEOUT", "Duration::from_secs(10)"),
+    (
+        "finished | 10 s; 1 s with `-k` |",
+        "src/usage/netcat/flags.rs",
+        "STDIN_TIMEOUT",
+        "Duration::from_secs(10)",
+    ),
     ("`nc -zu` checks | 3 s |", "src/usage/netcat.rs", "UDP_TIMEOUT", "Duration::from_secs(3)"),
     ("(`-f`) | 4096 |", "src/lookup/work_queue.rs", "MAX_PENDING", "4096"),
 ];

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -228,7 +227,8 @@ fn capture_on_stdout_is_that_of_a_file() {
     let mut server = target.accept().unwrap().0;
     client.send([1; 1000]);
     client.half_close();
-    server.write_all(&[2; 2000]).unwrap();
+    assert_eq!(server.read_all(), [1; 1000]);
+    server.send([2; 2000]);
     drop(server);
     assert_eq!(client.read_all(), [2; 2000]);
     relay.wait().exits(0);
