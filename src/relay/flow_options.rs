@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::fault::FaultPlan;
 use super::record::Recorder;
-use crate::datagram::DatagramSender;
-use crate::net::address::Address;
+use crate::datagram::DatagramSocket;
 use crate::net::dial::Dialer;
 use crate::report::context::Context;
 
@@ -22,8 +21,6 @@ pub struct FlowOptions {
     pub faults: FaultPlan,
     /// Where the datagrams are recorded.
     pub recorder: Option<Recorder>,
-    /// Sends to clients.
-    pub replies: Arc<DatagramSender>,
-    /// The address on which clients reach the relay.
-    pub local: Address,
+    /// The socket of the relay, to which clients send.
+    pub replies: Arc<DatagramSocket>,
 }
