@@ -5,7 +5,8 @@ use clap::{Args, ValueEnum};
 use super::exec::ExecFlags;
 use super::files::FileServiceFlags;
 use super::messages::MessageFlags;
-use crate::datagram::server::{handler::Handler, print::PrintFormat};
+use crate::datagram::server::handler::Handler;
+use crate::datagram::server::print::{PayloadPrinter, PrintFormat};
 use crate::error::{Failure, Phase};
 use crate::flags::pipe::PipeFlags;
 use crate::flags::stream_only;
@@ -122,7 +123,7 @@ impl ServiceFlags {
             ServiceName::Reply => by(self.default_reply()),
             ServiceName::Echo => Ok(Handler::Echo),
             ServiceName::Discard => Ok(Handler::Discard),
-            ServiceName::Pipe => Ok(Handler::Print(PrintFormat::Bare)),
+            ServiceName::Pipe => Ok(Handler::Print(PayloadPrinter::new(PrintFormat::Bare))),
             ServiceName::Exec => Ok(Handler::Exec(self.exec.program()?)),
             ServiceName::Chargen
             | ServiceName::File

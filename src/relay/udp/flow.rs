@@ -58,7 +58,7 @@ impl ConnectedFlow<'_> {
         let queue = |direction| {
             DueQueue::new(faults.datagram_faults(flow.conn, direction), &context.report)
         };
-        let client = flow.client.peer_address();
+        let client = Address::from(&flow.client.peer);
         ConnectedFlow {
             flow,
             target,
@@ -126,7 +126,7 @@ impl ConnectedFlow<'_> {
             match io::Read::read(&mut &self.target, &mut self.buffer) {
                 Ok(n) => {
                     self.moved_at = Instant::now();
-                    if let Some(traffic) = self.flow.options.replies.traffic() {
+                    if let Some(traffic) = &self.flow.options.replies.traffic {
                         traffic.received_datagram(&self.address, &self.buffer[..n]);
                     }
                     self.to_client.add(&self.buffer[..n]);
@@ -169,7 +169,7 @@ impl ConnectedFlow<'_> {
             Err(e) if e.kind() == ErrorKind::ConnectionRefused => self.target.send(datagram)?,
             done => done?,
         };
-        if let Some(traffic) = self.flow.options.replies.traffic() {
+        if let Some(traffic) = &self.flow.options.replies.traffic {
             traffic.sent_datagram(&self.address, datagram);
         }
         Ok(())

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::datagram::DatagramSender;
-use crate::net::address::Address;
+use crate::datagram::DatagramSocket;
 use crate::net::dial::Dialer;
 use crate::relay::fault::FaultPlan;
 use crate::relay::record::Recorder;
@@ -22,8 +21,6 @@ pub struct FlowOptions {
     pub faults: FaultPlan,
     /// Where the datagrams are recorded.
     pub recorder: Option<Recorder>,
-    /// Sends to clients.
-    pub replies: Arc<DatagramSender>,
-    /// The address on which clients reach the relay.
-    pub local: Address,
+    /// The socket of the relay, to which clients send.
+    pub replies: Arc<DatagramSocket>,
 }

@@ -19,7 +19,8 @@ use crate::resolver::Deadline;
 pub fn run(flow: &Flow, can_end: impl Fn() -> bool) {
     let (conn, began) = (flow.conn, Instant::now());
     let report = &flow.options.context.report;
-    let (local, peer) = (flow.options.local.to_string(), flow.client.peer_address().to_string());
+    let (local, peer) = (&flow.options.replies.local, Address::from(&flow.client.peer));
+    let (local, peer) = (local.to_string(), peer.to_string());
     let ends = Endpoints { conn, local: local.clone(), peer: peer.clone(), ..Endpoints::default() };
     report.emit(&Event::Accepted(ends));
     let (ended_by, relayed) = match connect(flow) {
@@ -55,7 +56,7 @@ fn connect(flow: &Flow) -> Result<ConnectedFlow<'_>, Failure> {
             conn: flow.conn,
             local: local.unwrap_or_default(),
             peer: address.to_string(),
-            client: Some(flow.client.peer_address().to_string()),
+            client: Some(Address::from(&flow.client.peer).to_string()),
             ..Endpoints::default()
         }));
     }

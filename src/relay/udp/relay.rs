@@ -48,7 +48,7 @@ pub struct UdpRelayOptions {
 /// accept timeout or the limit of the run.
 pub fn run(context: &Context, options: UdpRelayOptions) -> Result<ExitCode, Failure> {
     let relay = UdpRelay::open(context, options)?;
-    let local = relay.local.clone();
+    let local = relay.socket.local.clone();
     context.report.emit(&Event::Listening { local: local.to_string(), awaited: "datagrams" });
     systemd::notify_ready();
     let table = relay.table.clone();
@@ -67,8 +67,7 @@ pub fn run(context: &Context, options: UdpRelayOptions) -> Result<ExitCode, Fail
 /// The receiving side.
 struct UdpRelay<'a> {
     context: &'a Context,
-    socket: DatagramSocket,
-    local: Address,
+    socket: Arc<DatagramSocket>,
     rules: AccessRules,
     accept_timeout: Option<Duration>,
     table: Arc<FlowTable>,
@@ -79,22 +78,20 @@ impl<'a> UdpRelay<'a> {
     fn open(context: &'a Context, options: UdpRelayOptions) -> Result<UdpRelay<'a>, Failure> {
         let UdpRelayOptions { socket, dialer, faults, recorder, limits } = options;
         let failed = |e| Failure::new(Phase::Bind, "-", e);
-        let socket = DatagramSocket::for_server(socket, RecvBuffer::Grow, context, None);
-        let socket = socket.map_err(failed)?;
-        let local = socket.local().clone();
+        let socket = DatagramSocket::for_server(socket, RecvBuffer::Grow, context);
+        let socket = Arc::new(socket.map_err(failed)?);
         let flow_options = FlowOptions {
             dialer,
             idle_timeout: limits.idle_timeout,
             context: context.clone(),
             faults,
             recorder,
-            replies: socket.sender().clone(),
-            local: local.clone(),
+            replies: socket.clone(),
         };
         let table = Arc::new(FlowTable::new().map_err(failed)?);
         let (rules, accept_timeout) = (limits.rules.clone(), limits.accept_timeout);
         let starter = FlowStarter::new(limits, flow_options, &table);
-        Ok(UdpRelay { context, socket, local, rules, accept_timeout, table, starter })
+        Ok(UdpRelay { context, socket, rules, accept_timeout, table, starter })
     }
 
     /// Relays until the last flow of the run has ended, or a shutdown, whose reason is returned.
@@ -111,7 +108,7 @@ impl<'a> UdpRelay<'a> {
                 Ok(WaitOutcome::Shutdown(reason)) => return Ok(Some(reason)),
                 Ok(WaitOutcome::TimedOut) => {
                     let timeout = timeout.unwrap_or_default();
-                    return Err(Failure::timeout(Phase::Listen, &self.local, timeout));
+                    return Err(Failure::timeout(Phase::Listen, &self.socket.local, timeout));
                 }
                 Ok(WaitOutcome::Ready(_)) if self.receive(&mut batch) > 0 => {
                     last_received = Instant::now();
@@ -125,7 +122,7 @@ impl<'a> UdpRelay<'a> {
     /// Waits for a datagram, or for the end of a flow.
     fn wait(&self, deadline: Option<Instant>) -> io::Result<WaitOutcome> {
         let mut fds = [
-            PollFd::new(self.socket.socket(), PollFlags::IN),
+            PollFd::new(&self.socket.socket, PollFlags::IN),
             PollFd::from_borrowed_fd(self.table.wake_rx(), PollFlags::IN),
         ];
         let waited = self.context.shutdown.wait_any(&mut fds, deadline);
@@ -135,20 +132,20 @@ impl<'a> UdpRelay<'a> {
 
     /// Receives what has arrived; returns the number of slots that were filled.
     fn receive(&mut self, batch: &mut RecvBatch) -> usize {
-        if self.socket.receive_now(batch).is_err() {
+        let Ok(count) = self.socket.receive(batch) else {
             let _ = self.context.shutdown.sleep(PAUSE);
             return 0;
-        }
+        };
         // An ICMP error belongs to a client that has gone.
-        self.socket.sender().take_icmp_errors();
+        self.socket.icmp_errors.take();
         for group in batch.groups() {
             self.dispatch(&group);
         }
-        batch.groups().count()
+        count
     }
 
     fn dispatch(&mut self, group: &DatagramGroup<'_>) {
-        let peer = group.meta.peer_address();
+        let peer = Address::from(&group.meta.peer);
         if !peer.ip().is_some_and(|ip| self.rules.allows(ip)) {
             let report = &self.context.report;
             return report.step(|| format!("rejected {peer}: denied by rule"));
@@ -161,7 +158,7 @@ impl<'a> UdpRelay<'a> {
         };
         let Some(queue) = queue else { return };
         group.datagrams().for_each(|datagram| {
-            if let Some(traffic) = self.socket.sender().traffic() {
+            if let Some(traffic) = &self.socket.traffic {
                 traffic.received_datagram(&peer, datagram);
             }
             queue.push(datagram);
