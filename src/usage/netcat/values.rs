@@ -34,7 +34,11 @@ pub fn resolve_source(args: &mut ForeignArgs, protocol: &str) -> Result<(), Fail
     };
     let family = if is_v6(args) { Family::V6 } else { Family::V4 };
     let deadline = Some(Instant::now() + LOOKUP_TIMEOUT);
-    if let Some(address) = resolver::addresses(host, 0, family, deadline)?.first() {
+    let unknown = |e: Failure| {
+        Failure::new(Phase::Resolve, "", format!("for -s {host}: {}", e.cause())).with_code(e.code)
+    };
+    let found = resolver::addresses(host, 0, family, deadline).map_err(unknown)?;
+    if let Some(address) = found.first() {
         args.set(Setting::Source, &getaddrinfo::format_ip(address));
     }
     Ok(())
