@@ -62,18 +62,16 @@ impl TlsReader {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) => return Err(e),
             }
-            if filled == plain.len() || self.records.unread().is_empty() {
+            let is_complete = filled == plain.len() || self.records.unread().is_empty();
+            if is_complete || self.pending_error.is_some() {
                 break;
             }
             let fed = self.records.feed(&mut connection);
             // An alert or a key update is sent if the kernel has room for it. A peer that no longer
             // reads is the writer's error: reading continues.
             let _ = send_some(&mut connection, self.state.handle.socket());
-            if let Err(error) = fed {
-                // What was decrypted before the error is delivered first.
-                self.pending_error = Some(protocol_error(&error));
-                break;
-            }
+            // The records before the malformed one are delivered first.
+            self.pending_error = fed.err().map(|error| protocol_error(&error));
         }
         match self.pending_error.take_if(|_| filled == 0) {
             Some(error) => Err(error),
@@ -103,11 +101,13 @@ impl TlsReader {
 
 impl Reader for TlsReader {
     fn is_ready(&self) -> bool {
-        let has_plaintext = || {
+        let is_decrypted = || {
             let processed = self.state.lock().process_new_packets();
-            processed.is_ok_and(|now| now.plaintext_bytes_to_read() > 0)
+            // A peer that waits for close_notify in return keeps the stream below open.
+            processed.is_ok_and(|now| now.plaintext_bytes_to_read() > 0 || now.peer_has_closed())
         };
-        !self.records.unread().is_empty() || has_plaintext() || self.inner.is_ready()
+        let has_records = !self.records.unread().is_empty();
+        self.pending_error.is_some() || has_records || is_decrypted() || self.inner.is_ready()
     }
 }
 

@@ -36,6 +36,10 @@ fn lines_become_lines_of_sockit() {
             "tcp-client h 80 --source 127.0.0.2:99 --proxy '' --no-prompt --connect-timeout 3",
         ),
         (
+            "-s localhost -p http h 80",
+            "tcp-client h 80 --source 127.0.0.1:80 --proxy '' --no-prompt --connect-timeout 0s",
+        ),
+        (
             "-x p:1 -X 5 -C h 80",
             "tcp-client h 80 --proxy socks5h://p:1 --no-prompt --connect-timeout 0s --crlf",
         ),

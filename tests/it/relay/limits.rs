@@ -160,6 +160,8 @@ fn malformed_address_is_usage_error() {
         "relay 4711 127.0.0.1:70000",
         "relay 127.0.0.1 127.0.0.1:1",
         "relay 4711",
+        "relay unix: 127.0.0.1:1",
+        "relay 4711 unix:",
         "relay",
         "relay 4711 127.0.0.1:1 --ca-file x",
         "relay 4711 127.0.0.1:1 --cert x",
