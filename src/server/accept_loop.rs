@@ -38,7 +38,8 @@ pub enum ServeOutcome {
 pub struct AcceptLoop {
     listener: Listener,
     limits: ServerLimits,
-    connections: ConnectionTracker,
+    /// The open connections.
+    pub connections: ConnectionTracker,
     pool: ThreadPool,
     per_ip: Option<PerIpLimit>,
     handler: Arc<ConnectionService>,
