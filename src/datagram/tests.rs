@@ -21,7 +21,7 @@ use super::{DatagramGroup, DatagramSocket, RecvBuffer, Transmit, bind};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::endpoint::Endpoint;
 use crate::net::listen::ListenOptions;
-use crate::net::retry::Retry;
+use crate::net::retry::RetryPolicy;
 use crate::net::socket::SocketOptions;
 use crate::net::socket_event::SocketEvent;
 use crate::net::stdout::Stdout;
@@ -58,7 +58,7 @@ fn listen(host: &str) -> ListenOptions<'static> {
         host: host.into(),
         port: "0".into(),
         family: Family::V4,
-        options: SocketOptions::default(),
+        socket_options: SocketOptions::default(),
         deadline: Deadline::default(),
         emit: &|_| (),
     }
@@ -290,7 +290,7 @@ fn target_options() -> TargetOptions {
     TargetOptions {
         family: Family::V4,
         source: None,
-        retry: Retry::default(),
+        retry: RetryPolicy::default(),
         broadcast: false,
         multicast_hops: None,
         socket: SocketOptions::default(),
@@ -390,7 +390,7 @@ fn refused_datagram_fails_with_7_and_silence_does_not() {
 #[test]
 fn unanswered_datagrams_are_sent_to_the_next_attempt() {
     let test = TestRun::new();
-    let retry = Retry { times: 1, delay: Duration::ZERO };
+    let retry = RetryPolicy { max_retries: 1, delay: Duration::ZERO };
     let options = TargetOptions { retry, ..target_options() };
     let to = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     // The server starts when the client retries.
@@ -434,7 +434,7 @@ fn source_address_and_unix_peer_are_used() {
             server.send_to_addr(&buffer[..n], &peer).unwrap();
         });
         let addresses = PeerAddresses::Unix { peer: &address, local: None };
-        let targets = Targets::new(addresses, Retry::default(), &test.context, &log);
+        let targets = Targets::new(addresses, RetryPolicy::default(), &test.context, &log);
         let ended = client::run(targets, job(texts(&["u"])), &test.context, test.stdout);
         assert_eq!((code(ended), test.output()), (0, b"a\nu\n".to_vec()));
     });

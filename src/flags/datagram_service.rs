@@ -180,7 +180,7 @@ impl DatagramServiceFlags {
             .or(hex.or(framing).filter(|_| name != Print));
         let Some(flag) = unused else { return Ok(()) };
         let name = name.to_possible_value().map(|value| value.get_name().to_string());
-        let why = format!("means nothing to the service {}", name.unwrap_or_default());
+        let why = format!("has no effect with the service {}", name.unwrap_or_default());
         Err(Failure::usage(Phase::Send, flag, why))
     }
 }

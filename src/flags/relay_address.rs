@@ -8,7 +8,7 @@ use crate::error::{Failure, Phase};
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::listen::{ListenOptions, Listener};
-use crate::net::proxy::Route;
+use crate::net::route::Route;
 use crate::net::socket_event::OnSocketEvent;
 use crate::net::unix::{self, UnixAddress};
 use crate::process::systemd::{SocketKind, passed_socket};
@@ -130,7 +130,7 @@ pub fn bind<'a>(
         host: address.host.clone(),
         port: address.port.clone(),
         family: Family::Any,
-        options: connect.route.socket_options(),
+        socket_options: connect.route.socket_options(),
         deadline: shutdown.into(),
         emit,
     }

@@ -24,7 +24,7 @@ pub struct ListenOptions<'a> {
     /// Only this family.
     pub family: Family,
     /// Options on the socket.
-    pub options: SocketOptions,
+    pub socket_options: SocketOptions,
     /// The deadline for resolving the host.
     pub deadline: Deadline<'a>,
     /// Receives the steps.
@@ -79,7 +79,7 @@ impl ListenOptions<'_> {
     }
 
     /// Binds a UDP socket, blocking; fails as [`ListenOptions::listen`] does.
-    pub fn datagram(&self) -> Result<Socket, Failure> {
+    pub fn bind_datagram(&self) -> Result<Socket, Failure> {
         self.bind_first(Type::DGRAM)
     }
 
@@ -119,10 +119,10 @@ impl ListenOptions<'_> {
     }
 
     fn bind(&self, kind: Type, address: &SocketAddr) -> Result<Socket, Failure> {
-        let opened = self.options.open(kind, address);
+        let opened = self.socket_options.open(kind, address);
         let socket = opened.map_err(|failure| failure.with_code(ExitCode::Bind))?;
-        let kind_name = if kind == Type::STREAM { ", TCP" } else { ", UDP" };
-        (self.emit)(SocketEvent::socket(address, kind_name));
+        let protocol = if kind == Type::STREAM { "TCP" } else { "UDP" };
+        (self.emit)(SocketEvent::socket(address, Some(protocol)));
         self.prepare(&socket, kind, address)
             .and_then(|()| socket.bind(&(*address).into()))
             .map_err(|e| self.with_hints(Failure::new(Phase::Bind, address, e), kind))

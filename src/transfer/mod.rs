@@ -34,7 +34,7 @@ use crate::net::stream::{Reader, Writer};
 use crate::net::stream_observer::Observation;
 use crate::shutdown::poll_until;
 
-pub use copy::{write_counted, write_retrying};
+pub use copy::{is_interrupted, write_counted};
 
 /// Counts the bytes of one direction, readable from any thread.
 #[derive(Debug, Clone, Default)]
@@ -202,7 +202,7 @@ pub fn pump(
         match done {
             Err(FastPathError::Unsupported) => {
                 let bytes = options.meter.total();
-                tracing::debug!(method = method.name(), bytes, "the kernel moves no more");
+                tracing::debug!(method = method.name(), bytes, "falling back to copy");
             }
             Err(FastPathError::Failed(e)) => return Err(e),
             Ok(()) => return Ok(()),

@@ -66,7 +66,8 @@ pub fn proxy(args: &ForeignArgs) -> Result<Option<String>, Option<&'static str>>
     let (scheme, host_port) = url.split_once("://").ok_or(None)?;
     let scheme = match args.get(Setting::ProxyType) {
         Some("connect" | "http") => "http",
-        Some("5" | "socks5") => "socks5",
+        // nc.openbsd and ncat leave names to the proxy.
+        Some("5" | "socks5") => "socks5h",
         Some("4" | "socks4") => return Err(Some("SOCKS 4")),
         Some(_) => return Err(None),
         None => scheme,

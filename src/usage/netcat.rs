@@ -49,7 +49,7 @@ pub enum NetcatMode {
 
 /// Translates the arguments of a netcat.
 ///
-/// Fails with code 2 on a flag that no dialect has or that cannot be honoured, and on operands that
+/// Fails with code 2 on a flag that no dialect has or that cannot be supported, and on operands that
 /// are missing or malformed.
 pub fn translate(args: &[String]) -> Result<NetcatLine, Failure> {
     let tool = Tool::named("nc").ok_or_else(|| usage("nc is not known"))?;

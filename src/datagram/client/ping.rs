@@ -14,8 +14,8 @@ use crate::datagram::{MAX_UDP_PAYLOAD, RecvBatch};
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::context::Context;
-use crate::report::datagram_stats::Ping;
 use crate::report::event::Event;
+use crate::report::event::datagram::Ping;
 use crate::report::json;
 use crate::shutdown::WaitOutcome;
 

@@ -11,7 +11,7 @@ use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::process::program::Program;
 use crate::report::Report;
-use crate::report::datagram_stats::Totals;
+use crate::report::event::datagram::Totals;
 use crate::service::exec::{OneShot, RunLimits};
 use crate::shutdown::{Shutdown, ShutdownReason};
 

@@ -15,7 +15,7 @@ use crate::datagram::{IcmpError, Transmit};
 use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::report::Report;
-use crate::report::datagram_stats::Totals;
+use crate::report::event::datagram::Totals;
 use crate::report::event::{Event, Level};
 use crate::report::excerpt::Excerpt;
 

@@ -17,7 +17,7 @@ use socket2::Socket;
 
 use crate::error::{ExitCode, Failure};
 use crate::net::stdout::Stdout;
-use crate::process::groups;
+use crate::process::orphans;
 use crate::process::systemd;
 use crate::report::context::Context;
 use options::DatagramServerOptions;
@@ -37,7 +37,7 @@ pub fn serve(
 ) -> Result<ExitCode, Failure> {
     let mut server = DatagramServer::open(socket, options, context, stdout)?;
     systemd::notify_ready();
-    groups::reap_orphans();
+    orphans::start_reaper();
     let outcome = server.run();
     systemd::notify_stopping();
     server.close(outcome)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::Error;
 
 use super::records::RecordBuffer;
-use super::session::{Session, send_some};
+use super::state::{TlsState, send_some};
 use super::{OnTruncation, describe, error_text};
 use crate::error::{ExitCode, LayerError, Phase};
 use crate::net::stream::Reader;
@@ -16,7 +16,7 @@ const READ_CHUNK: usize = 64 << 10;
 
 /// The half that decrypts.
 pub(super) struct TlsReader {
-    pub session: Arc<Session>,
+    pub state: Arc<TlsState>,
     pub inner: Box<dyn Reader>,
     pub records: RecordBuffer,
     pub on_truncation: OnTruncation,
@@ -40,7 +40,7 @@ impl Read for TlsReader {
                 // They had no data, or the last one is incomplete: who has a deadline waits for more.
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            let n = self.inner.read(self.records.next_space())?;
+            let n = self.inner.read(self.records.space())?;
             if n == 0 {
                 return self.check_end().map(|()| 0);
             }
@@ -53,7 +53,7 @@ impl TlsReader {
     /// Returns how many bytes of plain text the received records have, 0 for close_notify; `None` when
     /// more records are needed.
     fn decrypt(&mut self, plain: &mut [u8]) -> io::Result<Option<usize>> {
-        let mut connection = self.session.lock();
+        let mut connection = self.state.lock();
         let mut filled = 0;
         loop {
             match connection.reader().read(&mut plain[filled..]) {
@@ -68,7 +68,7 @@ impl TlsReader {
             let fed = self.records.feed(&mut connection);
             // An alert or a key update is sent if the kernel has room for it. A peer that no longer
             // reads is the writer's error: reading continues.
-            let _ = send_some(&mut connection, self.session.handle.socket());
+            let _ = send_some(&mut connection, self.state.handle.socket());
             if let Err(error) = fed {
                 // What was decrypted before the error is delivered first.
                 self.pending_error = Some(protocol_error(&error));
@@ -84,7 +84,7 @@ impl TlsReader {
     /// Checks an end of stream without close_notify: closed locally, truncated, or malformed if it
     /// is inside a record.
     fn check_end(&self) -> io::Result<()> {
-        let handle = &self.session.handle;
+        let handle = &self.state.handle;
         if handle.closed_locally() {
             return Ok(());
         }
@@ -104,8 +104,8 @@ impl TlsReader {
 impl Reader for TlsReader {
     fn is_ready(&self) -> bool {
         let has_plaintext = || {
-            let state = self.session.lock().process_new_packets();
-            state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+            let processed = self.state.lock().process_new_packets();
+            processed.is_ok_and(|now| now.plaintext_bytes_to_read() > 0)
         };
         !self.records.unread().is_empty() || has_plaintext() || self.inner.is_ready()
     }

@@ -10,7 +10,7 @@ use super::piece::{DirectionEnd, Piece};
 use super::queue::{Next, Queue};
 use crate::net::stream::{Reader, Writer};
 use crate::report::event::FaultEvent;
-use crate::transfer::{TransferError, TransferOptions, write_counted};
+use crate::transfer::{TransferError, TransferOptions, is_interrupted, write_counted};
 
 /// Bytes per read.
 const BUFFER: usize = 64 << 10;
@@ -99,7 +99,7 @@ fn discard(from: &mut dyn Reader, buffer: &mut [u8]) {
 pub struct Delivery<'a> {
     /// The destination.
     pub to: &'a mut dyn Writer,
-    /// Meter and tap, which see what is delivered.
+    /// Meter and tap of what is delivered.
     pub transfer: &'a mut TransferOptions,
     /// Receives each fault when it is delivered.
     pub on_fault: &'a dyn Fn(FaultEvent),
@@ -130,7 +130,7 @@ impl Delivery<'_> {
         if let Some(tap) = self.transfer.tap.as_mut().filter(|_| !piece.bytes.is_empty()) {
             tap.on_bytes(&piece.bytes);
         }
-        write_counted(&piece.bytes, self.to, &self.transfer.meter)?;
+        write_counted(&piece.bytes, self.to, &self.transfer.meter, is_interrupted)?;
         self.to.flush()?;
         piece.events.into_iter().for_each(self.on_fault);
         Ok(())
@@ -250,6 +250,6 @@ mod tests {
         running.sink.read_exact(&mut received).unwrap();
         assert!(running.outcome.recv_timeout(Duration::from_millis(50)).is_err());
         running.source.shutdown(std::net::Shutdown::Write).unwrap();
-        assert_eq!(running.end().unwrap(), DirectionEnd::Vanished);
+        assert_eq!(running.end().unwrap(), DirectionEnd::Discarded);
     }
 }

@@ -10,7 +10,7 @@ use super::room::{Member, Room};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stream::{EndedBy, Writer};
 use crate::service::{Connection, ServiceOutcome};
-use crate::transfer::{Meter, write_retrying};
+use crate::transfer::{Meter, write_counted};
 
 /// The stack of a thread that only writes: TLS needs most of it.
 pub const STACK_SIZE: usize = 256 << 10;
@@ -62,9 +62,12 @@ pub fn serve_member(
         let _membership = Membership::enter(room, connection, &queue);
         read_input(connection, &queue)
     };
-    if input.is_err() || !queue.close(CLOSE_TIMEOUT) {
+    if input.is_err() {
         handle.abort();
-        queue.close(Duration::ZERO);
+    }
+    queue.close();
+    if !queue.wait_done(CLOSE_TIMEOUT) {
+        handle.abort();
     }
     let panicked = |_| Failure::new(Phase::Send, &peer, "internal error: the writer panicked");
     let written = writing.join().map_err(panicked).map_err(|f| f.with_code(ExitCode::Negative))?;
@@ -108,8 +111,8 @@ fn write_lines(mut writer: Box<dyn Writer>, queue: &LineQueue) -> Written {
         ErrorKind::WouldBlock => !queue.has_overflowed(),
         _ => false,
     };
-    let outcome = queue.run(|line| {
-        write_retrying(line, writer.as_mut(), &sent, should_retry)?;
+    let outcome = queue.deliver_all(|line| {
+        write_counted(line, writer.as_mut(), &sent, should_retry)?;
         writer.flush()
     });
     if outcome.is_ok() && !queue.has_overflowed() {

@@ -37,9 +37,9 @@ fn lines_become_lines_of_sockit() {
         ),
         (
             "-x p:1 -X 5 -C h 80",
-            "tcp-client h 80 --proxy socks5://p:1 --no-prompt --connect-timeout 0s --crlf",
+            "tcp-client h 80 --proxy socks5h://p:1 --no-prompt --connect-timeout 0s --crlf",
         ),
-        ("-lk 80", "tcp-server --host 0.0.0.0 --port 80 --service pipe '--exit-on-eof=10s'"),
+        ("-lk 80", "tcp-server --host 0.0.0.0 --port 80 --service pipe '--exit-on-eof=1s'"),
         (
             "-6l -d 80",
             "tcp-server --host :: --port 80 --service pipe '--exit-on-eof=10s' --once -6 \

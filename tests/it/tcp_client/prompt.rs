@@ -243,7 +243,7 @@ fn missing_line_end_is_warned_about_once() {
     sockit("tcp-client --prompt").to(unused.addr()).stdin("").run().never_logs("line end");
 }
 
-/// Sends control characters, colour that is split between two writes, and a last line.
+/// Sends control characters, color that is split between two writes, and a last line.
 fn control_character_peer() -> peer::Peer<()> {
     peer(|mut stream| {
         stream.send("\x1b]0;title\x07a\x08\x1b[2J\x1b[1A\rb\u{9b}\u{202e}c\tgr\u{fc}n\r\n");
@@ -255,7 +255,7 @@ fn control_character_peer() -> peer::Peer<()> {
 }
 
 #[test]
-fn control_characters_of_the_peer_are_escaped_except_colour() {
+fn control_characters_of_the_peer_are_escaped_except_color() {
     for term in ["xterm", "dumb"] {
         let painter = control_character_peer();
         let mut command = sockit("tcp-client").to(painter.addr()).command();

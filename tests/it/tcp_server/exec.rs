@@ -103,6 +103,17 @@ fn closed_event_has_the_exit_status() {
     }
 }
 
+/// A parent process that ignores SIGCHLD passes that on, and the kernel then discards exit statuses.
+#[test]
+fn exit_status_is_known_where_sigchld_was_ignored() {
+    let server = sockit("tcp-server --json --once --sh 'exit 7'");
+    let server = server.under(["env", "--ignore-signal=CHLD"]).serve();
+    connect(server.addr()).read_all();
+    let run = server.wait();
+    run.exits(0);
+    assert_eq!(run.events_named("closed")[0]["exit_status"], 7, "{}", run.stderr);
+}
+
 #[test]
 fn output_of_a_program_that_ignores_its_input_is_complete() {
     let server = serve("--sh 'echo bye'");
