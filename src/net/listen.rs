@@ -75,7 +75,7 @@ impl ListenOptions<'_> {
     pub fn listen(&self, backlog: i32) -> Result<Listener, Failure> {
         let socket = self.bind_first(Type::STREAM)?;
         Listener::start(socket, None, backlog, self.emit)
-            .map_err(|e| self.with_hints(Failure::new(Phase::Listen, self, e)))
+            .map_err(|e| self.with_hints(Failure::new(Phase::Listen, self, e), Type::STREAM))
     }
 
     /// Binds a UDP socket, blocking; fails as [`ListenOptions::listen`] does.
@@ -125,7 +125,7 @@ impl ListenOptions<'_> {
         (self.emit)(SocketEvent::socket(address, Some(protocol)));
         self.prepare(&socket, kind, address)
             .and_then(|()| socket.bind(&(*address).into()))
-            .map_err(|e| self.with_hints(Failure::new(Phase::Bind, address, e)))
+            .map_err(|e| self.with_hints(Failure::new(Phase::Bind, address, e), kind))
             .map_err(|failure| with_zone_hint(failure, address))?;
         (self.emit)(SocketEvent::Bound(address.to_string()));
         Ok(socket)
@@ -145,10 +145,10 @@ impl ListenOptions<'_> {
         Ok(())
     }
 
-    fn with_hints(&self, failure: Failure) -> Failure {
+    fn with_hints(&self, failure: Failure, kind: Type) -> Failure {
         match failure.errno() {
             Some(libc::EACCES) => failure.with_hint("a port below 1024 needs privilege"),
-            Some(libc::EADDRINUSE) => match super::port_owner::owner_of_port(&self.port) {
+            Some(libc::EADDRINUSE) => match super::port_owner::owner_of_port(&self.port, kind) {
                 Some(owner) => failure.with_hint(format!("the port is in use by {owner}")),
                 None => failure.with_hint("the port is in use; port 0 takes a free one"),
             },

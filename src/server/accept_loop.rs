@@ -51,7 +51,8 @@ enum AcceptEnd {
 pub struct AcceptLoop {
     listener: Listener,
     limits: ServerLimits,
-    connections: ConnectionTracker,
+    /// The open connections.
+    pub connections: ConnectionTracker,
     pool: ThreadPool,
     per_ip: Option<PerIpLimit>,
     handler: Arc<ConnectionHandler>,

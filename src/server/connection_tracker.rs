@@ -20,6 +20,8 @@ const IDLE_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 /// How long connections that were reset have to emit their `closed` event; a thread that waits for
 /// something else than its peer is not waited for any longer.
 const ABORT_GRACE: Duration = Duration::from_millis(300);
+/// How long those that are left have once their service is closed.
+const CLOSED_SERVICE_GRACE: Duration = Duration::from_secs(1);
 
 /// All open connections of a server. Clones share the list.
 #[derive(Debug, Clone)]
@@ -252,7 +254,17 @@ impl ConnectionTracker {
             self.count_reset(entry);
         }
         drop(entries);
-        let deadline = Instant::now() + ABORT_GRACE;
+        self.wait_for_aborted(ABORT_GRACE);
+    }
+
+    /// Waits until the connections that were reset have emitted their `closed` event, a limited time;
+    /// to be called when the service is closed.
+    pub fn wait_for_closed_service(&self) {
+        self.wait_for_aborted(CLOSED_SERVICE_GRACE);
+    }
+
+    fn wait_for_aborted(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
         while self.len() > 0 && Instant::now() < deadline {
             self.wait_for_close(deadline);
         }

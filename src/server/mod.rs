@@ -58,8 +58,11 @@ pub fn run(context: &Context, options: ServerOptions) -> Result<ExitCode, Failur
     report.emit(&Event::Listening { local: local.clone(), awaited: "connection" });
     systemd::notify_ready();
     orphans::start_reaper();
+    let connections = accept_loop.connections.clone();
     let outcome = accept_loop.run(shutdown);
     handler.service.close();
+    // Their threads may have waited for what the service has stopped now, such as programs.
+    connections.wait_for_closed_service();
     match outcome? {
         ServeOutcome::Completed if is_single => {
             handler.take_failure().map_or(Ok(ExitCode::Done), Err)

@@ -270,7 +270,7 @@ fn denied_and_surplus_clients_are_rejected() {
         clients.wait_for_event("\"closed\"");
         drop(clients.served());
     });
-    assert!(served.events.contains("already has 1 connections"), "{}", served.events);
+    assert!(served.events.contains("its address has reached the limit of 1"), "{}", served.events);
 }
 
 #[test]

@@ -127,6 +127,23 @@ fn history_recalls_a_line() {
     assert_eq!(listener.outcome(), b"again\nagain\n");
 }
 
+/// The bar is drawn up to the size of the input, so that it must not count received bytes too.
+#[test]
+fn progress_bar_of_an_input_counts_sent_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("input");
+    std::fs::write(&input, [b'x'; 2048]).unwrap();
+    let echo = peer::echoes();
+    let session =
+        sockit("tcp-client --input").arg(&input).and("--output").arg(dir.path().join("output"));
+    let command = session.to(echo.addr()).command();
+    let mut screen = spawn_command(command, Some(TIMEOUT_MS)).expect("a terminal");
+    let drawn = screen.exp_eof().unwrap();
+    assert!(drawn.contains("2.00 KiB/2.00 KiB"), "{drawn:?}");
+    assert!(!drawn.contains("4.00 KiB/"), "{drawn:?}");
+    assert_eq!(code(&mut screen), 0);
+}
+
 /// Types bytes that need not be UTF-8.
 fn type_bytes(screen: &PtySession, bytes: &[u8]) {
     let mut terminal = screen.process().get_file_handle().expect("the terminal");

@@ -27,6 +27,14 @@ fn payloads_are_printed_unchanged() {
 }
 
 #[test]
+fn port_in_use_exits_45_and_names_the_process() {
+    let first = sockit("udp-server").serve();
+    let run = sockit(&format!("udp-server --port {}", first.port())).run();
+    run.exits(45).fails_at("bind").logs("Address already in use");
+    run.logs(&format!("hint: the port is in use by sockit (pid {})", first.pid()));
+}
+
+#[test]
 fn line_framing_prints_a_line_per_payload() {
     let server = sockit("udp-server --framing line").serve();
     let client = udp_socket();
