@@ -111,6 +111,7 @@ impl Child {
         drop(guard);
         match status {
             Ok(status) => status.code().unwrap_or(128 + status.signal().unwrap_or(0)),
+            // Not reached: SIGCHLD is not ignored (`signals::keep_exit_statuses`), and no other wait takes it.
             Err(_) => 0,
         }
     }
