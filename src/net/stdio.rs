@@ -9,7 +9,7 @@ use rustix::fs::{FileType, Stat, fstat};
 
 use super::stdout::Stdout;
 use super::stream::{Reader, Writer};
-use crate::shutdown::poll_fd;
+use crate::poll::poll_fd;
 
 /// The standard streams of a command: those of the process, or others in a test.
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,8 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::error::{Failure, Phase};
-use crate::shutdown::{Shutdown, WaitOutcome, poll_fd};
+use crate::poll::poll_fd;
+use crate::shutdown::{Shutdown, WaitOutcome};
 
 /// Consecutive writes that may fail with EAGAIN although poll(2) reports a writable descriptor.
 const MAX_REFUSALS: u32 = 1000;

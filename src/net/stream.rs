@@ -15,7 +15,7 @@ use super::address::Address;
 pub use super::connection_handle::{ConnectionHandle, TRUNCATION_HINT};
 pub use super::connection_info::{ConnectionInfo, EndedBy, PeerCertificate, PeerCredentials};
 use super::stream_observer::Observation;
-use crate::shutdown::poll_fd;
+use crate::poll::poll_fd;
 
 /// The half that receives.
 pub trait Reader: Read + Send {

@@ -9,7 +9,7 @@ use rustix::net::{RecvFlags, recv};
 
 use super::stream::Reader;
 use crate::error::{ExitCode, LayerError, Phase};
-use crate::shutdown::poll_fd;
+use crate::poll::poll_fd;
 
 /// Bytes of an alert in a record of its own (RFC 8446 §5.1, §6).
 pub const ALERT_LEN: usize = 7;

@@ -11,7 +11,8 @@ use super::{TransferError, TransferOptions, pump};
 use crate::net::stdio::is_at_eof;
 use crate::net::stream::{Reader, Writer};
 use crate::net::tls_alert;
-use crate::shutdown::{Shutdown, WakePipe, wake, wake_pipe};
+use crate::poll::{WakePipe, wake};
+use crate::shutdown::Shutdown;
 
 /// Stack of a direction's thread, in bytes: copying needs little, TLS below it some.
 const STACK: usize = 256 << 10;
@@ -63,7 +64,7 @@ pub(super) struct EventQueue {
 impl EventQueue {
     /// Fails when no pipe can be created.
     pub(super) fn new() -> io::Result<EventQueue> {
-        let WakePipe { rx: wake, tx } = wake_pipe()?;
+        let WakePipe { rx: wake, tx } = WakePipe::new()?;
         let (sender, events) = channel();
         Ok(EventQueue { events, wake, sender, waker: Arc::new(tx) })
     }

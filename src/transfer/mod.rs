@@ -32,7 +32,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::net::stream::{Reader, Writer};
 use crate::net::stream_observer::Observation;
-use crate::shutdown::poll_until;
+use crate::poll::poll_until;
 
 pub use copy::{is_interrupted, write_counted};
 

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use super::{FastPathError, TransferError, is_refusal};
 use crate::net::source::bytes_before;
-use crate::shutdown::poll_until;
+use crate::poll::poll_until;
 
 /// Bytes per call. More gains nothing; less costs calls.
 const MAX_PART: u64 = 1 << 20;

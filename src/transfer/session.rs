@@ -16,7 +16,8 @@ use super::options::{DuplexObserver, DuplexOptions};
 use super::outcome::DuplexOutcome;
 use crate::error::{Failure, Phase};
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy};
-use crate::shutdown::{Shutdown, drain, earliest, poll_until};
+use crate::poll::{clear, earliest, poll_until};
+use crate::shutdown::Shutdown;
 
 mod deadlines;
 mod step;
@@ -131,7 +132,7 @@ impl Session<'_> {
     }
 
     fn receive_events(&mut self) {
-        drain(&self.queue.wake);
+        clear(&self.queue.wake);
         while let Ok(event) = self.queue.events.try_recv() {
             self.on_event(event);
             let (up, down) = (self.up.name(), self.down.name());

@@ -12,7 +12,7 @@ use super::strategy::{TransferMethod, faster_method};
 use super::{FastPathError, Meter, TransferError, TransferOptions, is_refusal};
 use crate::net::memory::zeroed_buffer;
 use crate::net::stdio::FdStream;
-use crate::shutdown::poll_until;
+use crate::poll::poll_until;
 
 /// The largest pipe that an ordinary user may have (pipe(7), pipe-max-size), in bytes: twice as
 /// fast as 64 KiB.

@@ -14,9 +14,10 @@ use super::stop_reason::StopReason;
 use super::writer::RelayWriter;
 use crate::error::{Failure, Phase};
 use crate::net::stream::{EndedBy, Writer};
+use crate::poll::poll_until;
 use crate::relay::direction::Direction;
 use crate::relay::fault::DirectionEnd;
-use crate::shutdown::{ShutdownReason, poll_until};
+use crate::shutdown::ShutdownReason;
 use crate::transfer::{TransferError, TransferOptions};
 
 /// How long a peer may read what came before a fault, or may send after it, before it is reset.
