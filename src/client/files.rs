@@ -173,7 +173,7 @@ impl Write for OutputFile {
 }
 
 impl Writer for OutputFile {
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         Ok(())
     }
 

@@ -86,7 +86,7 @@ impl HttpConnection {
     pub fn close(&mut self) {
         if self.stream.info.is_encrypted {
             let _ = self.stream.handle.limit_waits(Some(CLOSE_TIMEOUT));
-            let _ = self.stream.writer.finish();
+            let _ = self.stream.writer.half_close();
         }
         self.stream.handle.observe_close();
     }

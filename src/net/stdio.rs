@@ -74,7 +74,7 @@ impl<T: AsFd + Send> Reader for FdStream<T> {
 }
 
 impl<T: AsFd + Send> Writer for FdStream<T> {
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         Ok(())
     }
 
@@ -88,7 +88,7 @@ impl Reader for io::Empty {}
 
 /// Discards received bytes.
 impl Writer for io::Sink {
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -53,7 +53,7 @@ pub trait Reader: Read + Send {
 pub trait Writer: Write + Send {
     /// Half-closes: sends TLS `close_notify`, then calls `shutdown(2)` with `SHUT_WR`. Reading
     /// continues.
-    fn finish(&mut self) -> io::Result<()>;
+    fn half_close(&mut self) -> io::Result<()>;
 
     /// As [`Reader::raw`], for the other direction.
     fn raw(&self) -> Option<BorrowedFd<'_>> {
@@ -120,7 +120,7 @@ impl Reader for SocketHalf {
 }
 
 impl Writer for SocketHalf {
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         self.0.shutdown(Shutdown::Write)
     }
 

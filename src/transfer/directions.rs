@@ -28,7 +28,7 @@ pub(super) enum DirectionState {
     Done,
     Failed(TransferError),
     /// The input is sent; the half-close failed.
-    FinishFailed(io::Error),
+    HalfCloseFailed(io::Error),
 }
 
 impl DirectionState {
@@ -39,7 +39,7 @@ impl DirectionState {
             DirectionState::Ending => "ending",
             DirectionState::Done => "done",
             DirectionState::Failed(_) => "failed",
-            DirectionState::FinishFailed(_) => "half-close failed",
+            DirectionState::HalfCloseFailed(_) => "half-close failed",
         }
     }
 }
@@ -152,8 +152,8 @@ impl Direction {
             Ok(()) => {
                 // Before the half-close, or the peer's prompt end would seem to come first.
                 self.events.send(DirectionState::Ending);
-                let finished = self.writer.finish();
-                finished.map_or_else(DirectionState::FinishFailed, |()| DirectionState::Done)
+                let finished = self.writer.half_close();
+                finished.map_or_else(DirectionState::HalfCloseFailed, |()| DirectionState::Done)
             }
         });
     }

@@ -206,8 +206,8 @@ impl Session<'_> {
         if let DirectionState::NoInput(mut writer) = up {
             self.times.first_eof.get_or_insert(EndedBy::Local);
             self.observer.on_local_eof();
-            if let Err(e) = writer.finish() {
-                self.on_event(DirectionEvent::Up(DirectionState::FinishFailed(e)));
+            if let Err(e) = writer.half_close() {
+                self.on_event(DirectionEvent::Up(DirectionState::HalfCloseFailed(e)));
             }
         }
     }

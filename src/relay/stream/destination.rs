@@ -56,7 +56,7 @@ impl RelayDestination {
         // Before the half-close, or the answer to it would seem to come first.
         self.log.half_closed(self.direction);
         self.log.passed_end(self.direction);
-        match self.writer.finish() {
+        match self.writer.half_close() {
             Ok(()) => self.watch_source(),
             Err(e) => self.fail(TransferError::Write(e)),
         }
@@ -67,7 +67,7 @@ impl RelayDestination {
     fn close(&mut self) {
         self.state.set_stream_ended(self.direction, EndedBy::Fault);
         self.log.passed_end(self.direction);
-        match self.writer.finish() {
+        match self.writer.half_close() {
             Ok(()) => self.watch_discarded(),
             Err(e) => self.fail(TransferError::Write(e)),
         }
@@ -85,7 +85,7 @@ impl RelayDestination {
         self.state.wait_stream_ended(self.direction.opposite());
         if !self.state.is_reset() {
             // The connection is over, and its failure too.
-            let _ = self.writer.finish();
+            let _ = self.writer.half_close();
         }
     }
 

@@ -117,8 +117,8 @@ impl Write for RelayWriter {
 const SEND_FLAGS: rustix::net::SendFlags = rustix::net::SendFlags::NOSIGNAL;
 
 impl Writer for RelayWriter {
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         self.state.destination(self.direction).set_sent_fin();
-        self.inner.finish()
+        self.inner.half_close()
     }
 }

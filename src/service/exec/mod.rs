@@ -130,7 +130,7 @@ impl Exec {
     ) -> i32 {
         let leftover = if exchange.is_answered() {
             // A peer that is gone has read the output or never will.
-            let _ = writer.finish();
+            let _ = writer.half_close();
             wait_for_close_or_exit(&child, exchange.handle);
             Leftover::Keep
         } else {
