@@ -179,7 +179,7 @@ impl Writer for OutputFile {
 
     /// A transfer asks for the descriptor only when it has bytes to write or knows that there are
     /// none: it waits for the peer's first byte before it chooses a method.
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         self.remove_old_content().ok()?;
         Some(self.file.0.as_fd())
     }

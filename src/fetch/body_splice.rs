@@ -49,11 +49,13 @@ impl BodySplice {
         parser: &mut ResponseParser,
     ) -> Result<Option<ReadOutcome>, Failure> {
         let max = self.max_bytes(parser);
-        if max == 0 || connection.raw().is_none() || output.raw_fd().is_none() {
+        if max == 0 || connection.plain_fd().is_none() || output.raw_fd().is_none() {
             return Ok(None);
         }
         connection.wait_readable()?;
-        let (Some(from), Some(to)) = (connection.raw(), output.raw_fd()) else { return Ok(None) };
+        let (Some(from), Some(to)) = (connection.plain_fd(), output.raw_fd()) else {
+            return Ok(None);
+        };
         if let BodySplice::Untried = self {
             let splice = BoundedSplice::between(from, to);
             let is_moved = splice.is_some();

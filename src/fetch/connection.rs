@@ -64,10 +64,10 @@ impl HttpConnection {
     }
 
     /// The socket, if body bytes may be moved from it by the kernel.
-    pub fn raw(&self) -> Option<BorrowedFd<'_>> {
+    pub fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         let reader = &self.stream.reader;
         let is_plain = self.limits.throttle.is_none() && reader.observation() == Observation::None;
-        reader.raw().filter(|_| is_plain)
+        reader.plain_fd().filter(|_| is_plain)
     }
 
     /// Whether the stream ended without close_notify, but not inside a TLS record.

@@ -22,7 +22,7 @@ impl HttpConnection {
     /// from a response, so there only space counts.
     pub fn wait_for_space(&mut self) -> Result<bool, Failure> {
         let deadline = self.limits.idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
-        let is_plain = self.stream.reader.raw().is_some();
+        let is_plain = self.stream.reader.plain_fd().is_some();
         let input = if is_plain { PollFlags::IN } else { PollFlags::empty() };
         let socket = self.stream.handle.socket();
         match self.shutdown.wait(socket.as_fd(), PollFlags::OUT | input, deadline) {
@@ -41,7 +41,7 @@ impl HttpConnection {
         let now = Instant::now();
         let deadline = self.deadline()?;
         let reader = &self.stream.reader;
-        if reader.raw().is_none() && reader.is_ready() {
+        if reader.plain_fd().is_none() && reader.is_ready() {
             let reason = self.shutdown.reason();
             return reason.map_or(Ok(()), |reason| Err(self.stopped(reason)));
         }

@@ -62,8 +62,8 @@ impl Read for ObservedReader {
 }
 
 impl Reader for ObservedReader {
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
-        self.inner.raw()
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.inner.plain_fd()
     }
 
     fn observation(&self) -> Observation {
@@ -105,8 +105,8 @@ impl Writer for ObservedWriter {
         })
     }
 
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
-        self.inner.raw()
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.inner.plain_fd()
     }
 
     fn observation(&self) -> Observation {

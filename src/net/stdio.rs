@@ -68,7 +68,7 @@ impl<T: AsFd> Write for FdStream<T> {
 }
 
 impl<T: AsFd + Send> Reader for FdStream<T> {
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.0.as_fd())
     }
 }
@@ -78,7 +78,7 @@ impl<T: AsFd + Send> Writer for FdStream<T> {
         Ok(())
     }
 
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.0.as_fd())
     }
 }

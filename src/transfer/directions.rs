@@ -130,7 +130,8 @@ impl Direction {
         shutdown: &Shutdown,
     ) -> io::Result<Option<JoinHandle<()>>> {
         // A layer's close_notify may block.
-        let is_empty = self.writer.raw().is_some() && self.reader.raw().is_some_and(is_at_eof);
+        let is_empty =
+            self.writer.plain_fd().is_some() && self.reader.plain_fd().is_some_and(is_at_eof);
         if is_empty && options.delay.is_zero() {
             self.finish(Ok(()), options);
             return Ok(None);

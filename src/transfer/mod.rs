@@ -179,7 +179,7 @@ pub fn pump(
 ) -> Result<(), TransferError> {
     #[cfg(target_os = "linux")]
     if options.can_stay_in_kernel()
-        && let Some(method) = strategy::faster_method(from.raw(), to.raw())
+        && let Some(method) = strategy::faster_method(from.plain_fd(), to.plain_fd())
         && method.suits(from.observation().max(to.observation()))
     {
         tracing::debug!(method = method.name(), "transfer");

@@ -41,7 +41,7 @@ impl RelayWriter {
 
     /// The socket, if it carries the user's bytes and they are not observed.
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
-        self.inner.raw().filter(|_| self.inner.observation() == Observation::None)
+        self.inner.plain_fd().filter(|_| self.inner.observation() == Observation::None)
     }
 
     /// Repeats a write that does not block until it does not return `WouldBlock`.
