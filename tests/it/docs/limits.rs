@@ -35,7 +35,7 @@ fn limit_with_a_flag_is_the_default_of_the_flag() {
 /// Limits without a flag: a part of the row, the file and name of the constant, its value.
 const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 49] = [
     ("before a reset | 50 ms |", "src/relay/state.rs", "RESET_GRACE", "Duration::from_millis(50)"),
-    ("| 256 KiB in a pipe", "src/transfer/splice.rs", "RELAY_PIPE_SIZE", "256 << 10"),
+    ("| 256 KiB in a pipe", "src/relay/copy.rs", "PIPE_SIZE", "256 << 10"),
     ("256 KiB in its send", "src/relay/peer_socket.rs", "MAX_UNSENT", "256 << 10"),
     ("relay | 60 s |", "src/command/relay.rs", "UDP_IDLE_TIMEOUT", "Duration::from_secs(60)"),
     ("its thread | 1024 |", "src/relay/flow_queue.rs", "MAX_QUEUED", "1024"),

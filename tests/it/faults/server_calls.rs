@@ -124,6 +124,9 @@ fn failing_call_leaves_later_clients_served() {
         !is_own || *errno == "EINTR"
     });
     rows.push((IDLE, "setsockopt", "ENOMEM", "2"));
+    // The second call moves to the socket what the first one has read.
+    rows.push((FILE, "splice", "EINVAL", "2"));
+    rows.push((FILE, "splice", "ECONNRESET", "2"));
     for (server_kind, more) in
         [(FILE, &FILE_CALLS[..]), (EXEC, &EXEC_CALLS), (UNIX_EXEC, &EXEC_CALLS)]
     {
@@ -203,7 +206,7 @@ const HANDSHAKE: [(&str, &str, &str); 13] = [
 ];
 
 const FILE_CALLS: [(&str, &str); 3] =
-    [("sendfile", "EIO"), ("sendfile", "EINVAL"), ("sendfile", "ECONNRESET")];
+    [("splice", "EIO"), ("splice", "EINVAL"), ("pipe2", "EMFILE")];
 
 const EXEC_CALLS: [(&str, &str); 3] =
     [("wait4", "ECHILD"), ("socketpair", "EMFILE"), ("clone", "EAGAIN")];
@@ -245,7 +248,7 @@ fn saves_a_file(client: &mut Socket) -> std::io::Result<bool> {
     Ok(read_rest(client)? == b"")
 }
 
-const ONCE_ROWS: [Once; 21] = [
+const ONCE_ROWS: [Once; 25] = [
     (PIPE, "none", "EIO", "1", 0, "", PeerEnd::Clean),
     (PIPE, "clone3", "EAGAIN", "1", 1, "socket", PeerEnd::Reset),
     (PIPE, "clone3", "EAGAIN", "2", 1, "socket", PeerEnd::Reset),
@@ -263,10 +266,14 @@ const ONCE_ROWS: [Once; 21] = [
     (SAVE, "none", "EIO", "1", 0, "", PeerEnd::Clean),
     (SAVE, "clone3", "EAGAIN", "1", 1, "socket", PeerEnd::Reset),
     (SAVE, "splice", "ENOSPC", "2", 23, "file", PeerEnd::Reset),
+    (SAVE, "splice", "EPIPE", "2", 23, "file", PeerEnd::Reset),
     (SAVE, "fsync", "EIO", "1", 23, "file", PeerEnd::Reset),
     (SAVE, "renameat2", "EACCES", "1", 23, "file", PeerEnd::Reset),
     (SAVE, "renameat2", "ENOSYS", "1", 0, "", PeerEnd::Clean),
-    (FILE, "sendfile", "EIO", "1", 26, "file", PeerEnd::Reset),
+    (FILE, "splice", "EIO", "1", 26, "file", PeerEnd::Reset),
+    (FILE, "splice", "EINVAL", "1", 0, "", PeerEnd::Clean),
+    (FILE, "splice", "EINVAL", "2", 0, "", PeerEnd::Clean),
+    (FILE, "splice", "ECONNRESET", "2", 18, "send", PeerEnd::Reset),
 ];
 
 #[test]
