@@ -7,7 +7,7 @@ use super::reader::RelayReader;
 use super::writer::RelayWriter;
 use crate::net::stream::{Reader, Writer};
 use crate::transfer::buffer::Buffer;
-use crate::transfer::{Meter, TransferError, TransferOptions, pump, write_counted};
+use crate::transfer::{Meter, TransferError, TransferOptions, is_interrupted, pump, write_counted};
 
 /// The pipe of one direction, in bytes: as fast as larger ones, and small enough that the pipes of
 /// hundreds of connections stay within the limit of an ordinary user (pipe(7),
@@ -37,7 +37,8 @@ pub fn run(
         if n == 0 {
             return Ok(());
         }
-        write_counted(buffer.filled(n), to, &options.meter).map_err(TransferError::Write)?;
+        write_counted(buffer.filled(n), to, &options.meter, is_interrupted)
+            .map_err(TransferError::Write)?;
         if n < buffer.spare().len() {
             continue;
         }

@@ -19,11 +19,6 @@ impl Buffer {
         Buffer { bytes: vec![0; SMALL] }
     }
 
-    /// A buffer of the largest size, or smaller when memory is short.
-    pub fn large() -> Buffer {
-        Buffer { bytes: zeroed_buffer(STEPS[1], SMALL) }
-    }
-
     /// The space for the next read.
     pub fn spare(&mut self) -> &mut [u8] {
         &mut self.bytes

@@ -3,9 +3,14 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::buffer::Buffer;
 use super::{Meter, TransferError, TransferOptions};
+use crate::net::memory::zeroed_buffer;
 use crate::net::stream::{Reader, Writer};
+
+/// The buffer, in bytes: larger ones are not faster.
+const BUFFER_SIZE: usize = 256 << 10;
+/// The smallest buffer, in bytes, where memory is short.
+const MIN_BUFFER: usize = 2 << 10;
 
 /// Copies until the end of `from`.
 pub(super) fn run(
@@ -13,22 +18,22 @@ pub(super) fn run(
     to: &mut dyn Writer,
     options: &mut TransferOptions,
 ) -> Result<(), TransferError> {
-    let mut buffer = Buffer::large();
+    let mut buffer = zeroed_buffer(BUFFER_SIZE, MIN_BUFFER);
+    let room = options.chunk_size(buffer.len());
     loop {
-        let room = options.chunk_size(buffer.spare().len());
         if !options.wait_readable(from.raw()).map_err(TransferError::Read)? {
             return to.flush().map_err(TransferError::Write);
         }
-        let n = match from.read(&mut buffer.spare()[..room]) {
+        let n = match from.read(&mut buffer[..room]) {
             Ok(0) => return to.flush().map_err(TransferError::Write),
             Ok(n) => n,
-            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) if is_interrupted(&e) => continue,
             Err(e) => return Err(TransferError::Read(e)),
         };
         options.meter.set_in_flight(true);
         let delivered = match options.line_delay {
-            None => deliver(buffer.filled(n), to, options),
-            Some(delay) => deliver_lines(buffer.filled(n), delay, to, options),
+            None => deliver(&buffer[..n], to, options),
+            Some(delay) => deliver_lines(&buffer[..n], delay, to, options),
         };
         options.meter.set_in_flight(false);
         delivered?;
@@ -57,17 +62,13 @@ fn deliver(
     let changed = options.filter.as_mut().map(|filter| filter.apply(bytes));
     let bytes = changed.as_deref().unwrap_or(bytes);
     options.begin(bytes);
-    write_counted(bytes, to, &options.meter).map_err(TransferError::Write)?;
+    write_counted(bytes, to, &options.meter, is_interrupted).map_err(TransferError::Write)?;
     to.flush().map_err(TransferError::Write)
 }
 
-/// As `write_all`, but after a failure `meter` has counted what was written.
-pub fn write_counted(bytes: &[u8], to: &mut dyn Writer, meter: &Meter) -> io::Result<()> {
-    write_retrying(bytes, to, meter, |e| e.kind() == ErrorKind::Interrupted)
-}
-
-/// As [`write_counted`]; calls that fail as `should_retry` names it are repeated.
-pub fn write_retrying(
+/// As `write_all`, but calls that fail as `should_retry` names it are repeated, and after a failure
+/// `meter` has counted what was written.
+pub fn write_counted(
     mut bytes: &[u8],
     to: &mut dyn Writer,
     meter: &Meter,
@@ -85,4 +86,9 @@ pub fn write_retrying(
         }
     }
     Ok(())
+}
+
+/// Whether a signal interrupted the call (signal(7)), so that it is to be repeated.
+pub fn is_interrupted(e: &io::Error) -> bool {
+    e.kind() == ErrorKind::Interrupted
 }

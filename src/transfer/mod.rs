@@ -31,7 +31,7 @@ use crate::net::stream::{Reader, Writer};
 use crate::net::stream_observer::Observation;
 use crate::shutdown::poll_until;
 
-pub use copy::{write_counted, write_retrying};
+pub use copy::{is_interrupted, write_counted};
 
 /// Counts the bytes of one direction, readable from any thread.
 #[derive(Debug, Clone, Default)]

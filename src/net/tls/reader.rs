@@ -40,7 +40,7 @@ impl Read for TlsReader {
                 // They had no data, or the last one is incomplete: who has a deadline waits for more.
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            let n = self.inner.read(self.records.next_space())?;
+            let n = self.inner.read(self.records.space())?;
             if n == 0 {
                 return self.check_end().map(|()| 0);
             }

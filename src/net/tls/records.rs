@@ -37,8 +37,14 @@ impl RecordBuffer {
         &self.bytes[self.start..self.end]
     }
 
-    /// The space for the next read. Only called when all is decrypted.
+    /// The space for the next read, larger if the last read filled it. Only called when all is
+    /// decrypted.
     pub(super) fn space(&mut self) -> &mut [u8] {
+        let full = self.end == self.bytes.len();
+        let next = READ_SIZES.into_iter().find(|step| *step > self.bytes.len());
+        if let Some(next) = next.filter(|_| full) {
+            self.bytes = memory::zeroed_buffer(next, self.bytes.len());
+        }
         self.start = 0;
         self.end = 0;
         &mut self.bytes
@@ -48,16 +54,6 @@ impl RecordBuffer {
     pub(super) fn filled(&mut self, n: usize) {
         self.has_received = true;
         self.end = n;
-    }
-
-    /// As [`RecordBuffer::space`], larger if the last read filled it.
-    pub(super) fn next_space(&mut self) -> &mut [u8] {
-        let full = self.end == self.bytes.len();
-        let next = READ_SIZES.into_iter().find(|step| *step > self.bytes.len());
-        if let Some(next) = next.filter(|_| full) {
-            self.bytes = memory::zeroed_buffer(next, self.bytes.len());
-        }
-        self.space()
     }
 
     /// Passes one piece of the unread bytes to the TLS state.

@@ -10,7 +10,7 @@ use super::piece::{DirectionEnd, Piece};
 use super::queue::{Next, Queue};
 use crate::net::stream::{Reader, Writer};
 use crate::report::event::FaultEvent;
-use crate::transfer::{TransferError, TransferOptions, write_counted};
+use crate::transfer::{TransferError, TransferOptions, is_interrupted, write_counted};
 
 /// Bytes per read.
 const BUFFER: usize = 64 << 10;
@@ -130,7 +130,7 @@ impl Delivery<'_> {
         if let Some(tap) = self.transfer.tap.as_mut().filter(|_| !piece.bytes.is_empty()) {
             tap.on_bytes(&piece.bytes);
         }
-        write_counted(&piece.bytes, self.to, &self.transfer.meter)?;
+        write_counted(&piece.bytes, self.to, &self.transfer.meter, is_interrupted)?;
         self.to.flush()?;
         piece.events.into_iter().for_each(self.on_fault);
         Ok(())

@@ -10,7 +10,7 @@ use super::room::{Member, Room};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stream::{EndedBy, Writer};
 use crate::service::{Connection, ServiceOutcome};
-use crate::transfer::{Meter, write_retrying};
+use crate::transfer::{Meter, write_counted};
 
 /// The stack of a thread that only writes: TLS needs most of it.
 pub const STACK_SIZE: usize = 256 << 10;
@@ -109,7 +109,7 @@ fn write_lines(mut writer: Box<dyn Writer>, queue: &LineQueue) -> Written {
         _ => false,
     };
     let outcome = queue.run(|line| {
-        write_retrying(line, writer.as_mut(), &sent, should_retry)?;
+        write_counted(line, writer.as_mut(), &sent, should_retry)?;
         writer.flush()
     });
     if outcome.is_ok() && !queue.has_overflowed() {

@@ -11,7 +11,7 @@ use crate::net::activity::Activity;
 use crate::net::stream::{ConnectionHandle, EndedBy, Reader, Writer};
 use crate::shutdown::poll_until;
 use crate::transfer::buffer::Buffer;
-use crate::transfer::{Meter, TransferError, write_retrying};
+use crate::transfer::{Meter, TransferError, write_counted};
 
 /// Bytes that a peer may still send after the child's end of output.
 const MAX_DRAIN: u64 = 1 << 20;
@@ -156,7 +156,7 @@ impl<'a> ExecExchange<'a> {
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 read => read?,
             };
-            write_retrying(buffer.filled(n), writer, &self.sent, |e| self.should_retry(e))?;
+            write_counted(buffer.filled(n), writer, &self.sent, |e| self.should_retry(e))?;
             writer.flush()?;
             buffer.grow_if_full(n);
         }

@@ -77,8 +77,12 @@ fn netcat_client_gets_every_byte_from_echo() {
 fn netcat_client_gets_the_complete_pipe_output() {
     for tool in CLIENTS {
         let answer = bytes(300_000);
-        let server = sockit("tcp-server --service pipe --once").stdin(&answer).serve();
+        let mut server = sockit("tcp-server --service pipe --once").stdin_open().serve();
         let Some(client) = tool.start(server.port(), b"question") else { continue };
+        server.write_stdin(&answer);
+        // Some peers send nothing more after the server's end of stream.
+        server.wait_for_output("question");
+        server.close_stdin();
         let run = client.wait();
         assert!(run.stdout == answer, "{}: {} bytes came", tool.program, run.stdout.len());
         server.wait().exits(0).prints("question");

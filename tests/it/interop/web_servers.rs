@@ -1,6 +1,7 @@
 //! nginx with a private configuration, and Python's http.server.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -8,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::peer::{free_port, program, wait_for_listener};
 use crate::support::sockit::sockit;
+use crate::support::wait_until;
 
 /// A real web server, killed when dropped.
 pub struct Server {
@@ -105,7 +107,10 @@ fn nginx() -> Option<Server> {
 #[test]
 fn unix_socket_reaches_nginx_under_host_of_url() {
     let Some(server) = nginx() else { return };
-    let get = |url: &str| sockit("http-get -q --unix").arg(server.file("socket")).arg(url);
+    let socket = server.file("socket");
+    // It is created before it listens.
+    wait_until("nginx listens", || UnixStream::connect(&socket).is_ok());
+    let get = |url: &str| sockit("http-get -q --unix").arg(&socket).arg(url);
     // A proxy of the environment is not used for this socket.
     let dead = "http://127.0.0.1:9";
     get("http://docker.example:81/host")
