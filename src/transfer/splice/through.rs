@@ -1,6 +1,9 @@
 //! Splices everything from a file to a socket, or from a socket to a file or the null device,
 //! through an own pipe: sendfile(2) does this through a pipe of 64 KiB, and is slower.
 
+use std::io;
+use std::os::fd::BorrowedFd;
+
 use rustix::event::PollFlags;
 use rustix::fs::tell;
 
@@ -34,14 +37,17 @@ pub(in crate::transfer) fn run(
         }
     };
     while options.wait_readable(Some(source)).map_err(TransferError::Read)? {
-        let max = from.end_offset().map_or(Ok(u64::MAX), |end| bytes_before(source, end));
-        let max = max.map_err(TransferError::Read)?;
+        let max = next_len(from, source).map_err(TransferError::Read)?;
         if max == 0 {
             return Ok(());
         }
-        let max = usize::try_from(max).unwrap_or(PIPE_SIZE).min(PIPE_SIZE);
         match pipe.fill(source, max).map_err(TransferError::Read)? {
-            SpliceOutcome::Moved(_) => pipe.drain_all(destination, &mut delivered)?,
+            SpliceOutcome::Moved(_) => {
+                options.meter.set_in_flight(true);
+                let drained = pipe.drain_all(destination, &mut delivered);
+                options.meter.set_in_flight(false);
+                drained?;
+            }
             SpliceOutcome::WouldBlock => {
                 poll_fd(source, PollFlags::IN, None).map_err(TransferError::Read)?;
             }
@@ -51,14 +57,20 @@ pub(in crate::transfer) fn run(
     Ok(())
 }
 
+/// How many bytes the next call may move; 0 at the end offset.
+fn next_len(from: &dyn Reader, source: BorrowedFd<'_>) -> io::Result<usize> {
+    let left = from.end_offset().map_or(Ok(u64::MAX), |end| bytes_before(source, end))?;
+    Ok(usize::try_from(left).unwrap_or(PIPE_SIZE).min(PIPE_SIZE))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::net::source::Source;
     use crate::net::stdio::FdStream;
     use std::fs::File;
-    use std::io::{self, Read, Seek, SeekFrom, Write};
-    use std::os::fd::{AsFd, BorrowedFd};
+    use std::io::{Read, Seek, SeekFrom, Write};
+    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
     use std::path::Path;
     use std::sync::Mutex;
@@ -151,6 +163,26 @@ mod tests {
             let position = tell(source.raw().unwrap()).unwrap();
             assert_eq!(options.meter.total(), position);
         }
+    }
+
+    /// Otherwise a session could take a file that is read to its end for one that is sent.
+    #[test]
+    fn bytes_in_the_pipe_are_in_flight() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, vec![1; PIPE_SIZE]).unwrap();
+        let source = Source::new(File::open(&path).unwrap(), None);
+        let (to, mut theirs) = pair();
+        let options = TransferOptions::default();
+        let meter = options.meter.clone();
+        let received = thread::spawn(move || {
+            theirs.read_exact(&mut [0]).unwrap();
+            (meter.has_in_flight(), read_all(theirs).len())
+        });
+        assert!(run(&source, &to, &options).is_ok());
+        assert!(!options.meter.has_in_flight());
+        drop(to);
+        assert_eq!(received.join().unwrap(), (true, PIPE_SIZE - 1));
     }
 
     #[test]
