@@ -113,8 +113,8 @@ impl Writer for ObservedWriter {
         self.inner.observation().max(self.shared.observer.observation())
     }
 
-    fn on_file_sent(&self, offset: u64, bytes: usize) {
-        self.inner.on_file_sent(offset, bytes);
+    fn on_sendfile(&self, offset: u64, bytes: usize) {
+        self.inner.on_sendfile(offset, bytes);
         self.shared.observer.on_call(Call::SentFile(offset, bytes));
     }
 }

@@ -65,8 +65,8 @@ pub trait Writer: Write + Send {
         Observation::None
     }
 
-    /// Called when the kernel has sent `bytes` bytes of a file, from `offset` on.
-    fn on_file_sent(&self, offset: u64, bytes: usize) {
+    /// Called when sendfile(2) has sent `bytes` bytes of a file, from `offset` on.
+    fn on_sendfile(&self, offset: u64, bytes: usize) {
         let _ = (offset, bytes);
     }
 }

@@ -5,7 +5,7 @@
 pub enum Call<'a> {
     /// These bytes were sent, of so many that were to be sent.
     Sent(&'a [u8], usize),
-    /// The kernel sent so many bytes of a file, from this offset on (`splice(2)`).
+    /// `sendfile(2)` sent so many bytes of a file, from this offset on.
     SentFile(u64, usize),
     /// These bytes were received.
     Received(&'a [u8]),

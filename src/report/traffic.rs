@@ -141,7 +141,7 @@ impl StreamObserver for TrafficLog {
             Call::Sent(bytes, of) => self.sent(bytes, of),
             Call::SentFile(offset, bytes) => self.on_transfer(Side::Local, bytes, || Transfer {
                 offset: Some(offset),
-                method: Some("splice"),
+                method: Some("sendfile"),
                 ..Transfer::default()
             }),
             Call::Received(bytes) => self.on_transfer(Side::Peer, bytes.len(), || Transfer {

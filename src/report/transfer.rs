@@ -21,10 +21,10 @@ pub struct Transfer {
     /// The calls, where they are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,
-    /// `splice`, for bytes that stayed in the kernel.
+    /// `sendfile`, for bytes that stayed in the kernel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<&'static str>,
-    /// The offset in the file, of `splice`.
+    /// The offset in the file, of `sendfile`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
     /// The first bytes.
@@ -38,7 +38,7 @@ impl Transfer {
         let (peer, bytes, data) = (escape(&self.peer), byte_count(self.bytes), self.quoted());
         match (self.offset, self.of) {
             (Some(offset), _) => {
-                format!("Sending the file from byte {}, {bytes} (splice)", group_digits(offset))
+                format!("Sending the file from byte {}, {bytes} (sendfile)", group_digits(offset))
             }
             (_, Some(of)) => {
                 let bytes = group_digits(self.bytes);

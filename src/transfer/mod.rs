@@ -136,7 +136,7 @@ impl TransferOptions {
     fn copy_reason(&self, from: &dyn Reader, to: &dyn Writer) -> &'static str {
         if !self.can_stay_in_kernel() {
             "a hex dump, a filter or a rate needs the bytes"
-        } else if from.observation().max(to.observation()) != Observation::None {
+        } else if is_observed(from, to) {
             "the log needs the bytes"
         } else {
             "these two ends have no faster method"
@@ -168,6 +168,11 @@ impl TransferError {
     }
 }
 
+/// Whether an observer needs the bytes, or the calls that move them.
+fn is_observed(from: &dyn Reader, to: &dyn Writer) -> bool {
+    from.observation().max(to.observation()) != Observation::None
+}
+
 /// Copies from `from` to `to` until the end of `from`.
 pub fn pump(
     from: &mut dyn Reader,
@@ -175,7 +180,7 @@ pub fn pump(
     options: &mut TransferOptions,
 ) -> Result<(), TransferError> {
     #[cfg(target_os = "linux")]
-    if options.can_stay_in_kernel() {
+    if options.can_stay_in_kernel() && !is_observed(from, to) {
         match move_in_kernel(from, to, options) {
             Err(splice::FastPathError::Unsupported) => {}
             Err(splice::FastPathError::Failed(e)) => return Err(e),
@@ -197,14 +202,11 @@ fn move_in_kernel(
     use strategy::TransferMethod;
     let (Some(source), Some(destination)) = (from.raw(), to.raw()) else { return Err(Unsupported) };
     let method = strategy::faster_method(source, destination).ok_or(Unsupported)?;
-    if !method.suits(from.observation().max(to.observation())) {
-        return Err(Unsupported);
-    }
     tracing::debug!(method = method.name(), "transfer");
     let done = match method {
         TransferMethod::Splice => splice::direct::run(source, destination, options),
-        TransferMethod::Through | TransferMethod::FileThrough => {
-            splice::through::run(from, to, options)
+        TransferMethod::Through => {
+            splice::through::run(source, from.end_offset(), destination, options)
         }
     };
     if let Err(Unsupported) = done {

@@ -6,7 +6,6 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{FileType, fstat};
 
 use crate::net::stdio::is_null;
-use crate::net::stream_observer::Observation;
 
 /// A faster method.
 #[derive(Debug, Clone, Copy)]
@@ -15,24 +14,14 @@ pub(super) enum TransferMethod {
     Splice,
     /// Neither is a pipe: splice through an own one.
     Through,
-    /// The same, from a file.
-    FileThrough,
 }
 
 impl TransferMethod {
-    /// Whether the method shows an observer what it needs.
-    pub(super) fn suits(self, observation: Observation) -> bool {
-        match self {
-            TransferMethod::FileThrough => observation <= Observation::Calls,
-            TransferMethod::Splice | TransferMethod::Through => observation == Observation::None,
-        }
-    }
-
     /// The system call.
     pub(super) fn name(self) -> &'static str {
         match self {
             TransferMethod::Splice => "splice",
-            TransferMethod::Through | TransferMethod::FileThrough => "splice through a pipe",
+            TransferMethod::Through => "splice through a pipe",
         }
     }
 }
@@ -49,11 +38,12 @@ enum FdKind {
 /// The faster method for these two, if there is one.
 pub(super) fn faster_method(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Option<TransferMethod> {
     match (kind(from)?, kind(to)?) {
-        (FdKind::File, FdKind::Socket) => Some(TransferMethod::FileThrough),
         (FdKind::Pipe, FdKind::Socket) | (FdKind::Socket, FdKind::Pipe) => {
             Some(TransferMethod::Splice)
         }
-        (FdKind::Socket, FdKind::File | FdKind::Null) => Some(TransferMethod::Through),
+        (FdKind::File, FdKind::Socket) | (FdKind::Socket, FdKind::File | FdKind::Null) => {
+            Some(TransferMethod::Through)
+        }
         _ => None,
     }
 }

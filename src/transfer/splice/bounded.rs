@@ -28,7 +28,6 @@ impl BoundedSplice {
                 None
             }
             TransferMethod::Through => Some(SplicePipe::new(PIPE_SIZE)?),
-            TransferMethod::FileThrough => return None,
         };
         Some(BoundedSplice { pipe, is_refused: false })
     }
