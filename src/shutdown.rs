@@ -90,11 +90,6 @@ impl Shutdown {
         self.0.deadline
     }
 
-    /// A descriptor that becomes readable once triggered (not when the deadline passes).
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.0.wake.rx.as_fd()
-    }
-
     /// Waits until `fd` is ready for `events`, `deadline` passes or the run is to end.
     pub fn wait<'a>(
         &'a self,
@@ -116,7 +111,7 @@ impl Shutdown {
         deadline: Option<Instant>,
     ) -> io::Result<WaitOutcome> {
         let mut all = Vec::with_capacity(fds.len() + 1);
-        all.push(PollFd::from_borrowed_fd(self.fd(), PollFlags::IN));
+        all.push(PollFd::new(&self.0.wake.rx, PollFlags::IN));
         all.extend(fds.iter().cloned());
         loop {
             if let Some(reason) = self.reason() {

@@ -1,4 +1,4 @@
-//! Feeds the cutter of messages whatever the fuzzer thinks of.
+//! Fuzzes `MessageSplitter`.
 #![no_main]
 
 mod framing_entry;

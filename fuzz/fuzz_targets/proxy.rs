@@ -1,4 +1,4 @@
-//! Feeds the reader of SOCKS and CONNECT answers whatever the fuzzer thinks of.
+//! Fuzzes the client side of SOCKS and CONNECT proxies.
 #![no_main]
 
 mod proxy_entry;

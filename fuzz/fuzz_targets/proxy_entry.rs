@@ -1,4 +1,4 @@
-//! What is fuzzed of proxies, apart from the fuzzer, so that the ordinary tests can run it too.
+//! The fuzzed code for proxies, separate from the fuzzer, so that the ordinary tests can run it too.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -12,18 +12,17 @@ use sockit::net::stream::{Reader, Stream};
 const LIMIT: Duration = Duration::from_secs(5);
 const PROXIES: [&str; 4] = ["socks5://h:1", "socks5h://u:p@h:1", "http://h:1", "http://u:p@h:1"];
 
-/// Takes `bytes` for all that a proxy says: the first byte chooses its kind.
+/// Uses `bytes` as everything that a proxy sends; the first byte selects the protocol.
 ///
-/// Panics where a promise is broken: another code than 7, 8, 63 or 97, another outcome when each
-/// read brings one byte only, bytes of the target that are lost or made up, or a wait though the
-/// proxy has said everything.
+/// Panics on an exit code other than 7, 8, 63 and 97, when the result depends on the size of the
+/// reads, when bytes of the target are lost or added, or when it waits although all bytes were read.
 pub fn proxy(bytes: &[u8]) {
-    let [choice, answer @ ..] = bytes else { return };
+    let [choice, reply @ ..] = bytes else { return };
     let proxy = PROXIES[usize::from(*choice) % PROXIES.len()];
-    let whole = outcome(proxy, answer, usize::MAX);
-    assert_eq!(whole, outcome(proxy, answer, 1));
-    match whole {
-        Ok(rest) => assert!(answer.ends_with(&rest), "the target's first words"),
+    let complete = outcome(proxy, reply, usize::MAX);
+    assert_eq!(complete, outcome(proxy, reply, 1));
+    match complete {
+        Ok(rest) => assert!(reply.ends_with(&rest), "the target's first bytes"),
         Err(code) => {
             let known = [ExitCode::Connect, ExitCode::Protocol, ExitCode::Limit, ExitCode::Proxy];
             assert!(known.contains(&code), "{code:?}");
@@ -31,19 +30,19 @@ pub fn proxy(bytes: &[u8]) {
     }
 }
 
-/// What is left for the target's reader, or the code of the failure, when each read brings `step`
-/// bytes at most.
-fn outcome(proxy: &str, answer: &[u8], step: usize) -> Result<Vec<u8>, ExitCode> {
+/// The bytes left for the target's reader, or the code of the failure, when each read returns at most
+/// `step` bytes.
+fn outcome(proxy: &str, reply: &[u8], step: usize) -> Result<Vec<u8>, ExitCode> {
     let (ours, mut theirs) = UnixStream::pair().expect("a pair");
     theirs.set_nonblocking(true).expect("a mode");
     // As much as the pair holds: the reader has limits of its own.
-    let _ = theirs.write(answer);
+    let _ = theirs.write(reply);
     theirs.shutdown(std::net::Shutdown::Write).expect("an end");
     let mut stream = Stream::from_socket(ours.into()).expect("a stream");
-    stream.reader = Box::new(Pieces { of: stream.reader, step });
+    stream.reader = Box::new(Pieces { inner: stream.reader, step });
     let proxy = Proxy::parse(proxy).expect("a proxy");
     let target = Target::new("target.example", 7);
-    let talk = HandshakeContext {
+    let context = HandshakeContext {
         target: proxy.to_string(),
         deadline: Some(Instant::now() + LIMIT),
         timeout: LIMIT,
@@ -51,7 +50,7 @@ fn outcome(proxy: &str, answer: &[u8], step: usize) -> Result<Vec<u8>, ExitCode>
         activity: None,
         emit: &|_| (),
     };
-    let mut stream = proxy.tunnel(stream, &target, &talk).map_err(|failure| {
+    let mut stream = proxy.tunnel(stream, &target, &context).map_err(|failure| {
         assert_eq!(failure.phase, Phase::Proxy, "{failure}");
         failure.code
     })?;
@@ -60,16 +59,16 @@ fn outcome(proxy: &str, answer: &[u8], step: usize) -> Result<Vec<u8>, ExitCode>
     Ok(rest)
 }
 
-/// A reader that brings so many bytes at most.
+/// A reader that returns at most `step` bytes.
 struct Pieces {
-    of: Box<dyn Reader>,
+    inner: Box<dyn Reader>,
     step: usize,
 }
 
 impl Read for Pieces {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let most = buffer.len().min(self.step);
-        self.of.read(&mut buffer[..most])
+        let max = buffer.len().min(self.step);
+        self.inner.read(&mut buffer[..max])
     }
 }
 

@@ -1,9 +1,9 @@
-//! Feeds the parsers of URLs, Locations and endpoints with the input of the fuzzer.
+//! Fuzzes the parsers of URLs, Locations and endpoints.
 #![no_main]
 
-mod words_entry;
+mod text_entry;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    words_entry::url(bytes);
-    words_entry::endpoint(bytes);
+    text_entry::url(bytes);
+    text_entry::endpoint(bytes);
 });

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::target::CheckTarget;
 use crate::net::layer::Layer;
-use crate::net::proxy::Route;
+use crate::net::route::Route;
 use crate::net::socket::SocketOptions;
 use crate::resolver::Family;
 
@@ -49,7 +49,7 @@ pub struct Goal {
     /// The wanted state of a target.
     pub until: Until,
     /// How many targets must have it.
-    pub quorum: Quorum,
+    pub require: Require,
     /// Which addresses of a target are tried.
     pub addresses: AddressCoverage,
 }
@@ -95,7 +95,7 @@ pub enum Until {
 
 /// How many targets must have the wanted state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quorum {
+pub enum Require {
     /// All of them.
     All,
     /// One of them.
@@ -111,7 +111,7 @@ impl CheckOptions {
             goal: Goal {
                 repeat: Repeat::Once,
                 until: Until::Open,
-                quorum: Quorum::All,
+                require: Require::All,
                 addresses: AddressCoverage::FirstOpen,
             },
             max_jobs: 32,

@@ -1,6 +1,7 @@
 //! Prints results: a line of text or one JSON object per target.
 
-use super::run::CheckResult;
+use super::target::CheckTarget;
+use super::verdict::{TargetVerdict, Verdict};
 use crate::error::Failure;
 use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::context::Context;
@@ -16,11 +17,12 @@ pub struct ResultPrinter<'a> {
 }
 
 impl ResultPrinter<'_> {
-    /// Prints `results`.
+    /// Prints `results`, verdicts on some of `targets`.
     ///
     /// Fails with 23 if stdout cannot be written; that its reader has closed it is no error.
-    pub fn print(&self, results: &[CheckResult<'_>]) -> Result<(), Failure> {
-        let text: String = results.iter().map(|result| self.format(result)).collect();
+    pub fn print(&self, targets: &[CheckTarget], results: &[TargetVerdict]) -> Result<(), Failure> {
+        let line = |result: &TargetVerdict| self.format(&targets[result.target], &result.verdict);
+        let text: String = results.iter().map(line).collect();
         if self.context.report.is_quiet() {
             return Ok(());
         }
@@ -30,8 +32,8 @@ impl ResultPrinter<'_> {
         }
     }
 
-    fn format(&self, result: &CheckResult<'_>) -> String {
-        let report = result.verdict.report(result.target);
+    fn format(&self, target: &CheckTarget, verdict: &Verdict) -> String {
+        let report = verdict.report(target);
         let histogram = report.times.as_ref().map(|times| times.histogram.clone());
         let line = report.line();
         let event = Event::Checked(Box::new(report));

@@ -9,12 +9,12 @@ use super::udp;
 use super::verdict::Verdict;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
-use crate::net::proxy::Route;
-use crate::net::retry::Retry;
+use crate::net::retry::RetryPolicy;
+use crate::net::route::Route;
 use crate::net::socket_event::SocketEvent;
 use crate::net::stream::Stream;
-use crate::report::check::CheckStatus;
 use crate::report::context::Context;
+use crate::report::event::check::CheckStatus;
 
 /// What an attempt connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,10 +77,10 @@ fn dialer(target: &CheckTarget, pending: &PendingProbe, options: &CheckOptions) 
     Dialer {
         endpoint: Endpoint { host, port: port.to_string() },
         family: options.family,
-        options: options.socket.clone(),
+        socket_options: options.socket.clone(),
         source: options.source,
         timeout: pending.limit,
-        retry: Retry::default(),
+        retry: RetryPolicy::default(),
         route,
         layer,
     }
@@ -107,7 +107,7 @@ fn log(event: SocketEvent, context: &Context) {
 fn close(mut stream: Stream, dialer: &Dialer) -> Verdict {
     let certificate = stream.info.certificate.take();
     if dialer.layer.is_some() {
-        // The peer is not to take the end for a truncation; that it has closed already is no matter.
+        // The peer is not to take the end for a truncation. An error is ignored: it may have closed already.
         let _ = stream.writer.finish();
     }
     Verdict { certificate, ..Verdict::new(CheckStatus::Open) }

@@ -7,23 +7,15 @@ use rustix::event::{PollFd, PollFlags};
 use super::options::CheckOptions;
 use super::outcome::outcome;
 use super::target::CheckTarget;
-use super::verdict::{TargetVerdict, Verdict};
+use super::verdict::TargetVerdict;
 use super::workers::Workers;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::report::context::Context;
 use crate::shutdown::{Shutdown, WaitOutcome, drain};
 
-/// The result of one target.
-#[derive(Debug)]
-pub struct CheckResult<'a> {
-    /// The target.
-    pub target: &'a CheckTarget,
-    /// The verdict of all its attempts.
-    pub verdict: Verdict,
-}
-
-/// Receives results in the order of the targets, those that are known at a time together.
-pub type OnResults<'a> = &'a mut dyn FnMut(&[CheckResult<'_>]) -> Result<(), Failure>;
+/// Receives all targets of the run, and verdicts in the order of the targets, those that are known at a
+/// time together.
+pub type OnResults<'a> = &'a mut dyn FnMut(&[CheckTarget], &[TargetVerdict]) -> Result<(), Failure>;
 
 /// Checks all targets. The exit code is 0 when enough of them have the wanted state, else that of
 /// the first which has not.
@@ -37,8 +29,8 @@ pub fn run(
 ) -> Result<ExitCode, Failure> {
     let workers = Workers::start(options, &context.report).map_err(no_resource)?;
     let reported = report_all(&workers, &context.shutdown, on_results);
-    workers.attempts.stop();
-    reported.and_then(|()| outcome(&workers.attempts.options, &workers.lock().schedule))
+    workers.prober.stop();
+    reported.and_then(|()| outcome(&workers.prober.options, &workers.lock().schedule))
 }
 
 fn no_resource(error: std::io::Error) -> Failure {
@@ -46,8 +38,8 @@ fn no_resource(error: std::io::Error) -> Failure {
 }
 
 /// What the calling thread has to do next.
-struct Ready<'a> {
-    results: Vec<CheckResult<'a>>,
+struct Ready {
+    results: Vec<TargetVerdict>,
     is_over: bool,
     next_check: Option<Instant>,
 }
@@ -63,7 +55,7 @@ fn report_all(
         workers.wake_on_result();
         let ready = take_results(workers);
         if !ready.results.is_empty() {
-            on_results(&ready.results)?;
+            on_results(&workers.prober.options.targets, &ready.results)?;
         }
         if ready.is_over {
             return Ok(());
@@ -79,17 +71,13 @@ fn report_all(
     }
 }
 
-fn take_results(workers: &Workers) -> Ready<'_> {
+fn take_results(workers: &Workers) -> Ready {
     let now = Instant::now();
     let schedule = &mut workers.lock().schedule;
     let is_over = schedule.is_over(now);
-    let mut results = Vec::new();
-    let mut push = |TargetVerdict { target, verdict }| {
-        results.push(CheckResult { target: &workers.attempts.options.targets[target], verdict });
-    };
-    std::iter::from_fn(|| schedule.take_decided()).for_each(&mut push);
+    let mut results: Vec<_> = std::iter::from_fn(|| schedule.take_decided()).collect();
     if is_over {
-        std::iter::from_fn(|| schedule.take_rest()).for_each(&mut push);
+        results.extend(std::iter::from_fn(|| schedule.take_rest()));
     }
     Ready { results, is_over, next_check: schedule.next_check(now) }
 }

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 
 use super::options::CheckOptions;
-use super::run::{CheckResult, run};
+use super::run::run;
+use super::target::CheckTarget;
+use super::verdict::{TargetVerdict, Verdict};
 use crate::error::{ExitCode, Failure};
 use crate::net::socket_event::SocketEvent;
 use crate::report::Report;
-use crate::report::check::CheckStatus;
 use crate::report::context::Context;
+use crate::report::event::check::CheckStatus;
 use crate::report::event::{Endpoints, Event};
 
 /// Checks ports and logs each. The exit code is 0 if one of them is open, as far as that can be
@@ -17,26 +19,25 @@ use crate::report::event::{Endpoints, Event};
 /// Fails as [`run`] does.
 pub fn scan(context: &Context, options: CheckOptions) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::Negative;
-    run(context, options, &mut |results| {
-        for result in results {
-            if is_open(result) {
+    run(context, options, &mut |targets, results| {
+        for TargetVerdict { target, verdict } in results {
+            if is_open(verdict) {
                 code = ExitCode::Done;
             }
-            log_result(result, &context.report);
+            log_verdict(&targets[*target], verdict, &context.report);
         }
         Ok(())
     })?;
     Ok(code)
 }
 
-fn is_open(result: &CheckResult<'_>) -> bool {
-    matches!(result.verdict.status, CheckStatus::Open | CheckStatus::NoAnswer)
+fn is_open(verdict: &Verdict) -> bool {
+    matches!(verdict.status, CheckStatus::Open | CheckStatus::NoAnswer)
 }
 
-fn log_result(result: &CheckResult<'_>, report: &Report) {
-    let verdict = &result.verdict;
+fn log_verdict(target: &CheckTarget, verdict: &Verdict, report: &Report) {
     let (address, cause) = (verdict.address.clone(), verdict.cause.clone().unwrap_or_default());
-    if is_open(result) {
+    if is_open(verdict) {
         let (local, peer) = (String::new(), address.unwrap_or_default());
         let ends = Endpoints { conn: 1, local, peer, ..Endpoints::default() };
         report.emit(&Event::Connected(ends));
@@ -45,7 +46,7 @@ fn log_result(result: &CheckResult<'_>, report: &Report) {
     } else if let Some(address) = address.and_then(|text| text.parse::<SocketAddr>().ok()) {
         report.on_socket_event(SocketEvent::Failed(address.into(), cause));
     } else {
-        let host = result.target.host().map(ToString::to_string).unwrap_or_default();
+        let host = target.host().map(ToString::to_string).unwrap_or_default();
         report.failure(None, &Failure::new(verdict.phase, host, cause));
     }
 }

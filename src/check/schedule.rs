@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 
 use self::slot::Slot;
 pub use self::step::{AttemptPart, NextStep};
-use super::options::{AddressCoverage, Goal, Quorum, Repeat};
+use super::options::{AddressCoverage, Goal, Repeat, Require};
 use super::verdict::{Verdict, merge};
-use crate::report::check::CheckStatus;
+use crate::report::event::check::CheckStatus;
 
 /// How long after the time limit of a run an attempt that it ended may still return its reason.
 const GRACE: Duration = Duration::from_millis(20);
@@ -137,7 +137,9 @@ impl<D> Schedule<D> {
             Repeat::Wait { .. } if is_stopped => {
                 slot.last.get_or_insert(verdict);
             }
-            Repeat::Wait { .. } if verdict.is(self.goal.until) => self.decide(target, verdict),
+            Repeat::Wait { .. } if verdict.satisfies(self.goal.until) => {
+                self.decide(target, verdict)
+            }
             Repeat::Wait { interval, .. } => {
                 slot.last = Some(verdict);
                 self.delay(target, now.checked_add(interval));
@@ -166,7 +168,7 @@ impl<D> Schedule<D> {
     }
 
     fn decide(&mut self, target: usize, verdict: Verdict) {
-        self.met += usize::from(verdict.is(self.goal.until));
+        self.met += usize::from(verdict.satisfies(self.goal.until));
         self.decided += 1;
         let slot = &mut self.slots[target];
         slot.last = Some(verdict);
@@ -176,7 +178,7 @@ impl<D> Schedule<D> {
     /// Whether no more attempts are to be made.
     fn is_finished(&self) -> bool {
         let is_wait = matches!(self.goal.repeat, Repeat::Wait { .. });
-        let is_enough = is_wait && self.goal.quorum == Quorum::Any && self.met > 0;
+        let is_enough = is_wait && self.goal.require == Require::Any && self.met > 0;
         self.decided == self.slots.len() || is_enough
     }
 
@@ -186,7 +188,7 @@ impl<D> Schedule<D> {
         self.is_finished() || self.deadline.is_some_and(is_late)
     }
 
-    /// The instant at which [`Schedule::is_over`] is to be asked again if nothing happens before.
+    /// The instant at which [`Schedule::is_over`] is to be checked again if nothing happens before.
     pub fn next_check(&self, now: Instant) -> Option<Instant> {
         self.deadline.map(|at| if now < at { at } else { at + GRACE })
     }

@@ -13,8 +13,8 @@ use super::verdict::Verdict;
 use crate::datagram::MAX_UDP_PAYLOAD;
 use crate::error::{Failure, Phase};
 use crate::net::address::{Address, with_zone_hint};
-use crate::report::check::CheckStatus;
 use crate::report::context::Context;
+use crate::report::event::check::CheckStatus;
 use crate::report::traffic::TrafficLog;
 use crate::shutdown::{Shutdown, WaitOutcome, earliest};
 
@@ -38,10 +38,10 @@ pub fn probe(
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     let (socket, traffic) = (open(address, options)?, TrafficLog::of_datagrams(&context.report));
     let (peer, shutdown) = (Address::from(address), &context.shutdown);
-    let exchange = Exchange { socket, peer, traffic, shutdown };
+    let probe = UdpProbe { socket, peer, traffic, shutdown };
     for sends in 1.. {
         let resend = (sends < MAX_SENDS).then(|| Instant::now() + RESEND_DELAY);
-        if let Some(verdict) = exchange.run(earliest(deadline, resend)) {
+        if let Some(verdict) = probe.run(earliest(deadline, resend)) {
             return verdict.map_err(|e| Failure::new(Phase::Connect, address, e));
         }
         if shutdown.reason().is_some() || deadline.is_some_and(|at| at <= Instant::now()) {
@@ -74,14 +74,14 @@ fn open(address: SocketAddr, options: &CheckOptions) -> Result<Socket, Failure> 
 }
 
 /// A socket that is connected to the port, and where its datagrams are logged.
-struct Exchange<'a> {
+struct UdpProbe<'a> {
     socket: Socket,
     peer: Address,
     traffic: Option<TrafficLog>,
     shutdown: &'a Shutdown,
 }
 
-impl Exchange<'_> {
+impl UdpProbe<'_> {
     /// Sends one datagram; `None` if nothing is known about the port at `deadline`.
     fn run(&self, deadline: Option<Instant>) -> Option<io::Result<Verdict>> {
         match self.send_and_receive(deadline) {

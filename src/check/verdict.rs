@@ -6,8 +6,8 @@ use super::options::Until;
 use super::target::CheckTarget;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stream::PeerCertificate;
-use crate::report::check::{CheckReport, CheckStatus};
-use crate::report::datagram_stats::RoundTrips;
+use crate::report::event::check::{CheckReport, CheckStatus};
+use crate::report::event::datagram::RoundTrips;
 
 /// The result of one attempt at a target, or of all of them.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ impl Verdict {
 
     /// Whether the target has the wanted state. A UDP port without an answer may be open, and a
     /// failure of the resolver, of TLS or of a proxy shows neither.
-    pub fn is(&self, until: Until) -> bool {
+    pub fn satisfies(&self, until: Until) -> bool {
         use CheckStatus::{Closed, NoSuchFile, NoSuchName, Refused, Timeout, Unreachable};
         match until {
             Until::Open => self.is_open(),
@@ -217,12 +217,15 @@ mod tests {
         use CheckStatus::*;
         for status in [Refused, Timeout, Unreachable, NoSuchName, Closed, NoSuchFile] {
             let verdict = Verdict::new(status);
-            assert!(verdict.is(Until::Closed) && !verdict.is(Until::Open), "{status}");
+            assert!(
+                verdict.satisfies(Until::Closed) && !verdict.satisfies(Until::Open),
+                "{status}"
+            );
         }
         for status in [Open, ResolverFailed, NoAnswer, Failed] {
-            assert!(!Verdict::new(status).is(Until::Closed), "{status}");
+            assert!(!Verdict::new(status).satisfies(Until::Closed), "{status}");
         }
-        assert!(Verdict::new(Open).is(Until::Open));
+        assert!(Verdict::new(Open).satisfies(Until::Open));
         assert_eq!(Verdict::new(Open).exit_code(), ExitCode::Negative);
     }
 

@@ -10,9 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use super::attempts::Attempts;
 use super::options::CheckOptions;
 use super::probe::PendingProbe;
+use super::prober::Prober;
 use super::schedule::{AttemptPart, NextStep, Schedule};
 use crate::report::Report;
 use crate::shutdown;
@@ -20,15 +20,16 @@ use crate::shutdown::WakePipe;
 
 /// Stack of a worker, in bytes: most of it is for a TLS handshake without optimisation.
 const STACK_SIZE: usize = 512 << 10;
+
 /// What workers and the calling thread share.
 pub struct Workers {
     /// Makes the attempts.
-    pub attempts: Attempts,
+    pub prober: Prober,
     state: Mutex<WorkerState>,
     /// Notified when the sleeper is to look at the schedule again.
     changed: Condvar,
-    /// Announces results. Its first end lives as long as the workers: a write without a reader would
-    /// raise SIGPIPE in the program that replaces this process.
+    /// Announces results. Its first end stays open as long as the workers run: a write without a reader
+    /// would raise SIGPIPE in the program that replaces this process.
     pipe: WakePipe,
     is_waiting: AtomicBool,
 }
@@ -57,7 +58,7 @@ impl Workers {
     fn new(options: CheckOptions, report: &Report) -> io::Result<Workers> {
         let schedule = Schedule::new(options.targets.len(), options.goal, Instant::now());
         Ok(Workers {
-            attempts: Attempts::new(options, report, schedule.deadline)?,
+            prober: Prober::new(options, report, schedule.deadline)?,
             state: Mutex::new(WorkerState { schedule, workers: 0, sleeps_until: None }),
             changed: Condvar::new(),
             pipe: shutdown::wake_pipe()?,
@@ -98,7 +99,7 @@ impl Workers {
         }
         if state.sleeps_until.is_some() {
             self.changed.notify_one();
-        } else if state.workers < self.attempts.max_concurrent {
+        } else if state.workers < self.prober.max_concurrent {
             let _ = self.spawn_worker(state);
         }
     }
@@ -138,7 +139,7 @@ impl Workers {
     /// Resolves the name of a target and connects to its first address.
     fn attempt<'a>(self: &'a Arc<Workers>, target: usize, state: Guard<'a>) -> Guard<'a> {
         drop(state);
-        let resolved = self.attempts.resolve(target);
+        let resolved = self.prober.resolve(target);
         let mut state = self.lock();
         match resolved {
             Ok(probes) => {
@@ -159,7 +160,7 @@ impl Workers {
 
     fn connect<'a>(&'a self, part: &AttemptPart<PendingProbe>, state: Guard<'a>) -> Guard<'a> {
         drop(state);
-        let verdict = self.attempts.connect(part.target, &part.destination);
+        let verdict = self.prober.connect(part.target, &part.destination);
         let mut state = self.lock();
         state.schedule.finished(part, verdict, Instant::now());
         self.announce_result();

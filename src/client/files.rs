@@ -21,6 +21,9 @@ use crate::transfer::TransferOptions;
 use crate::transfer::tap::Taps;
 use crate::transfer::throttle::Throttle;
 
+/// The hint for `--offset` with an input that has no positions (lseek(2), `ESPIPE`).
+const NO_OFFSET_IN_PIPE: &str = "--offset needs a file; in front of a pipe, tail -c +N skips bytes";
+
 /// The local files of a session, and the standard streams that are used without them.
 pub struct Files {
     /// The standard streams.
@@ -81,7 +84,11 @@ fn open_input(options: &SessionOptions, stdin: BorrowedFd<'_>) -> Result<Option<
         None => stdin.try_clone_to_owned().map(File::from),
     };
     let file = file.and_then(|file| skip(file, options.offset));
-    file.map(Some).map_err(|e| Failure::new(phase, name, e))
+    file.map(Some).map_err(|e| {
+        let is_pipe = e.raw_os_error() == Some(libc::ESPIPE);
+        let failure = Failure::new(phase, name, e);
+        if is_pipe { failure.with_hint(NO_OFFSET_IN_PIPE) } else { failure }
+    })
 }
 
 fn open_file(path: &Path) -> io::Result<File> {

@@ -54,7 +54,7 @@ pub fn run(
     let mode = Mode::of(options, std.stdin);
     if mode != Mode::Prompt {
         // A prompt has handlers of its own, which restore the terminal.
-        let _ = signals::reset_on_hangup();
+        let _ = signals::reset_connections_on_sighup();
     }
     let mut files = files::Files::open(options, std, &context.report)?;
     let began = Instant::now();

@@ -69,6 +69,8 @@ fn local_end(options: &SessionOptions, files: Files) -> LocalEnd {
 struct Observer<'a> {
     report: &'a Report,
     progress: Option<Progress>,
+    /// Bytes of the input, if known: what the progress bar is drawn up to.
+    input_size: Option<u64>,
     rates: Option<Mutex<RateHistory>>,
     meters: [Meter; 2],
     began: Instant,
@@ -87,9 +89,11 @@ impl<'a> Observer<'a> {
             let left = meta.len().saturating_sub(options.offset.unwrap_or(0));
             left.min(options.count.unwrap_or(u64::MAX))
         });
+        let input_size = size.filter(|size| *size > 0);
         Observer {
             report,
-            progress: shows_progress.then(|| Progress::new(size.filter(|size| *size > 0))),
+            progress: shows_progress.then(|| Progress::new(input_size)),
+            input_size,
             rates: (options.stats && report.can_draw()).then(Mutex::default),
             meters,
             began: Instant::now(),
@@ -125,9 +129,10 @@ impl DuplexObserver for Observer<'_> {
     }
 
     fn tick(&self) {
-        let total = self.meters.iter().map(Meter::total).sum();
+        let [sent, received] = self.meters.each_ref().map(Meter::total);
+        let total = sent + received;
         if let Some(progress) = &self.progress {
-            progress.set_position(total);
+            progress.set_position(if self.input_size.is_some() { sent } else { total });
         }
         if let Some(rates) = &self.rates {
             let mut rates = rates.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,7 +16,7 @@ use crate::transfer::duplex::OnLocalEof;
 const POLL_INTERVAL: Duration = Duration::from_millis(15);
 /// Bytes that arrive together are printed together, up to this many.
 const MAX_REPLY: usize = 64 << 10;
-/// The SGR sequence that ends a peer's colour, so that the prompt keeps its own.
+/// The SGR sequence that ends a peer's color, so that the prompt keeps its own.
 const DEFAULT_COLOR: &[u8] = b"\x1b[0m";
 /// How long the peer may be silent after the last message that was typed.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);

@@ -47,19 +47,9 @@ impl SessionResult {
 
     /// The event of the closed connection.
     pub fn closed_event(&self, info: &ConnectionInfo) -> Event {
-        Event::Closed(Closed {
-            conn: CONN,
-            bytes_in: self.bytes_in,
-            bytes_out: self.bytes_out,
-            seconds: info.began.elapsed().as_secs_f64(),
-            local: info.local.to_string(),
-            peer: info.peer.to_string(),
-            ended_by: self.by,
-            relayed: None,
-            exit_status: None,
-            saved: None,
-            role: Role::Client,
-        })
+        let (bytes_in, bytes_out) = (self.bytes_in, self.bytes_out);
+        let closed = Closed::new(CONN, info, self.by, Role::Client);
+        Event::Closed(Closed { bytes_in, bytes_out, ..closed })
     }
 
     /// The event of `--stats`; `connect_time` includes name lookup, proxy and TLS.

@@ -2,15 +2,14 @@
 
 use std::ffi::OsString;
 
-use super::{confine, network_policy};
+use super::sandbox;
 use crate::check::print::ResultPrinter;
 use crate::check::target;
-use crate::check::{self, AddressCoverage, CheckOptions, CheckTarget};
+use crate::check::{self, AddressCoverage};
 use crate::error::{ExitCode, Failure};
 use crate::flags::check::CheckFlags;
 use crate::net::stdout::Stdout;
 use crate::process::program::Replacement;
-use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::report::context::Context;
 
@@ -47,23 +46,15 @@ impl Args {
         let command = (!command.is_empty()).then(|| Replacement::find(command)).transpose()?;
         self.check.tls_options.warn_readable_key(report);
         if command.is_none() {
-            confine(&sandbox_policy(&options), report);
+            sandbox::enter(sandbox::check(&options), report);
         }
         let context = Context::new(report, None)?;
         let printer = ResultPrinter { context: &context, stdout: Stdout::standard() };
-        let code = check::run(&context, options, &mut |results| printer.print(results))?;
+        let code =
+            check::run(&context, options, &mut |targets, results| printer.print(targets, results))?;
         match command {
             Some(command) if code == ExitCode::Done => Err(command.exec()),
             _ => Ok(code),
         }
-    }
-}
-
-fn sandbox_policy(options: &CheckOptions) -> SandboxPolicy {
-    let is_unix = |target: &CheckTarget| matches!(target, CheckTarget::Unix(_));
-    SandboxPolicy {
-        binds: options.source.is_some(),
-        sends_to_abstract: options.targets.iter().any(is_unix),
-        ..network_policy()
     }
 }

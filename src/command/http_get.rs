@@ -1,13 +1,11 @@
 //! `http-get`: downloads URLs.
 
-use super::{confine, network_policy};
+use super::sandbox;
 use crate::error::{ExitCode, Failure};
 use crate::fetch;
-use crate::fetch::output::Destination;
 use crate::flags::http::HttpFlags;
 use crate::http::HttpUrl;
 use crate::net::stdout::Stdout;
-use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::resolver;
@@ -27,13 +25,11 @@ impl Args {
     pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let urls = self.parse_urls()?;
         let destinations = self.flags.output.destinations(&urls)?;
-        let policy = self.sandbox_policy(&destinations);
+        let policy = sandbox::http_get(&destinations, &self.flags.connect);
         let timeout = self.flags.response.timeout.0;
         self.flags.tls.warn_readable_key(report);
         let options = self.flags.options()?;
-        if let Some(policy) = policy {
-            confine(&policy, report);
-        }
+        sandbox::enter(policy, report);
         let context = Context::new(report, timeout)?;
         let downloads = urls.into_iter().zip(destinations).collect();
         fetch::run(&context, &options, downloads, Stdout::standard())
@@ -42,24 +38,5 @@ impl Args {
     fn parse_urls(&self) -> Result<Vec<HttpUrl>, Failure> {
         let lookup = |name: &str| resolver::port(name, "tcp");
         self.urls.iter().map(|url| HttpUrl::parse(url, &lookup)).collect()
-    }
-
-    /// The access that the run needs; none where that is not certain: a destination is no regular
-    /// file, or TLS writes its keys to a file of the user.
-    fn sandbox_policy(&self, destinations: &[Destination]) -> Option<SandboxPolicy> {
-        if std::env::var_os("SSLKEYLOGFILE").is_some() {
-            return None;
-        }
-        let mut writes = Vec::new();
-        for destination in destinations {
-            if let Destination::File(path) = destination {
-                let directory = fetch::partial_file::target_dir(path)?;
-                if !writes.contains(&directory) {
-                    writes.push(directory);
-                }
-            }
-        }
-        let binds = self.flags.connect.source.is_some();
-        Some(SandboxPolicy { binds, writes, ..network_policy() })
     }
 }

@@ -8,6 +8,7 @@ pub mod man;
 pub mod nc;
 pub mod relay;
 pub mod resolve;
+mod sandbox;
 pub mod tcp_client;
 pub mod tcp_server;
 pub mod tour;
@@ -18,17 +19,12 @@ pub mod unix_client;
 pub mod unix_server;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
 use crate::error::{ExitCode, Failure};
 use crate::flags::output::LogFlags;
-use crate::net::unix::UnixAddress;
-use crate::process::output_file;
-use crate::process::sandbox::{self, SandboxPolicy};
 use crate::report::Report;
-use crate::report::event::Level;
 use crate::usage::{self, Parsed, help};
 
 /// netcat-style toolkit for TCP, UDP, Unix sockets, TLS, HTTP downloads and DNS lookups
@@ -94,27 +90,6 @@ pub enum Command {
     Completions(Box<completions::Args>),
     /// Print the manual, one page per command
     Man(Box<man::Args>),
-}
-
-/// The sandbox of a run that connects: name services and trusted roots are read at any time.
-fn network_policy() -> SandboxPolicy {
-    SandboxPolicy { reads: true, connects: true, ..SandboxPolicy::default() }
-}
-
-/// The directory from which the file of a socket is removed in the end.
-fn socket_directory(address: &UnixAddress) -> Option<PathBuf> {
-    match address {
-        UnixAddress::Path(path) => Some(output_file::directory_of(path).to_path_buf()),
-        UnixAddress::Abstract(_) => None,
-    }
-}
-
-/// Enters the sandbox and logs it under `-vv`.
-fn confine(needs: &SandboxPolicy, report: &Report) {
-    // Names of addresses that are logged come from files and name servers.
-    let named = SandboxPolicy { reads: true, connects: true, ..needs.clone() };
-    let confined = sandbox::confine(if report.looks_up_names() { &named } else { needs });
-    report.step_at(Level::Traffic, || confined.to_string());
 }
 
 impl Command {

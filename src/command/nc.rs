@@ -15,7 +15,7 @@ use crate::datagram::bind::{local_address, udp_socket};
 use crate::datagram::client::targets::{PeerAddresses, Targets};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::exec::ExecFlags;
-use crate::net::retry::Retry;
+use crate::net::retry::RetryPolicy;
 use crate::net::stdio::StdStreams;
 use crate::net::unix::{self, UnixAddress};
 use crate::report::Report;
@@ -116,7 +116,7 @@ fn exchange(command: Command, options: Datagrams, report: &Report) -> Result<Exi
     let bound = |local: String| report.emit(&Event::Listening { local, awaited: "datagrams" });
     let job = options.job(std.stdin, report)?;
     let first_sender = |socket| {
-        Targets::new(PeerAddresses::Sender(Some(socket)), Retry::default(), &context, &log)
+        Targets::new(PeerAddresses::Sender(Some(socket)), RetryPolicy::default(), &context, &log)
     };
     let send = |targets| datagram::client::run(targets, job, &context, std.stdout);
     match command {
@@ -131,7 +131,7 @@ fn exchange(command: Command, options: Datagrams, report: &Report) -> Result<Exi
             let own = UnixAddress::parse(local.as_ref());
             bound(local);
             let addresses = PeerAddresses::Unix { peer: &path, local: Some(&own) };
-            send(Targets::new(addresses, Retry::default(), &context, &log))
+            send(Targets::new(addresses, RetryPolicy::default(), &context, &log))
         }
         Command::UdpServer(args) => {
             let socket = udp_socket("nc", args.listen.bind(&context.shutdown, &log), None)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::sandbox;
 use crate::datagram::bind::{local_address, udp_socket};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::connect::ConnectFlags;
@@ -13,13 +14,12 @@ use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_hex::ServerHexFlag;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::net::dial::Dialer;
+use crate::net::layer;
 use crate::net::stdout::Stdout;
-use crate::net::unix::UnixAddress;
-use crate::process::sandbox::SandboxPolicy;
 use crate::relay;
-use crate::relay::datagram::DatagramRelayOptions;
 use crate::relay::fault::FaultSpec;
-use crate::relay::service::{RelayOptions, RelayService};
+use crate::relay::stream::{RelayOptions, RelayService};
+use crate::relay::udp::UdpRelayOptions;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::server::limits::ServerLimits;
@@ -72,6 +72,7 @@ impl Args {
     pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let context = Context::new(report, self.limits.timeout.0)?;
         let (listen, target) = self.addresses()?;
+        self.record.check_stdout(&self.print_port)?;
         let limits = self.limits.limits(&context.shutdown)?;
         if self.udp {
             let idle_timeout =
@@ -84,17 +85,19 @@ impl Args {
         let options = self.options(&target, report)?;
         let listener = listen.listener(&self.connect, self.limits.backlog, &context)?;
         // Before the change of user and the sandbox, which may not open them.
-        let options = RelayOptions { recorder: self.record.recorder(report)?, ..options };
-        let hex = self.hex.open(report)?;
+        let options =
+            RelayOptions { recorder: self.record.recorder(Stdout::standard(), report)?, ..options };
+        let hex_dump = self.hex.open(report)?;
         self.run_as.switch_user()?;
         self.print_port.print(&listener.local, Stdout::standard())?;
         if let Some(tls) = &tls {
             tls.log_certificate(report);
         }
-        super::confine(&self.policy(&listen, &target), report);
-        let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
-        let service = Box::new(RelayService::new(&context, options));
-        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
+        sandbox::enter(sandbox::relay(&listen, &target, &self.connect), report);
+        let layer = tls.map(|tls| tls.layer);
+        let client_stack = layer::stack_size(layer.as_ref());
+        let service = Box::new(RelayService::new(&context, options, client_stack));
+        let options = ServerOptions { listener, limits, service, layer, hex_dump };
         server::run(&context, options)
     }
 
@@ -121,7 +124,6 @@ impl Args {
             faults: self.faults.plan(FaultSpec::check_for_streams, report)?,
             recorder: None,
             stats: self.stats,
-            layer_stack: self.tls.stack(),
         })
     }
 
@@ -139,23 +141,12 @@ impl Args {
         let bind = bind(&listen, &self.connect, &context.shutdown, &log);
         let faults = self.faults.plan(FaultSpec::check_for_datagrams, &context.report)?;
         let socket = udp_socket("relay", bind, None)?;
-        let recorder = self.record.recorder(&context.report)?;
+        let recorder = self.record.recorder(Stdout::standard(), &context.report)?;
         self.run_as.switch_user()?;
         self.print_port.print(&local_address(&socket)?, Stdout::standard())?;
-        super::confine(&super::network_policy(), &context.report);
+        sandbox::enter(sandbox::network(), &context.report);
         let dialer = self.connect.dial(target);
-        let options = DatagramRelayOptions { socket, dialer, faults, recorder, limits };
-        relay::datagram::run(context, options)
-    }
-
-    /// What the relay needs after set-up: name services and trusted roots are read at any time.
-    fn policy(&self, listen: &RelayAddress, target: &RelayAddress) -> SandboxPolicy {
-        let removes = match listen {
-            RelayAddress::Unix(address) => super::socket_directory(address),
-            RelayAddress::Inet(_) => None,
-        };
-        let binds = self.connect.source.is_some();
-        let sends_to_abstract = matches!(target, RelayAddress::Unix(UnixAddress::Abstract(_)));
-        SandboxPolicy { removes, binds, sends_to_abstract, ..super::network_policy() }
+        let options = UdpRelayOptions { socket, dialer, faults, recorder, limits };
+        relay::udp::run(context, options)
     }
 }

@@ -1,6 +1,6 @@
 //! `resolve`: looks up names, addresses and services, and verifies addresses.
 
-use super::{confine, network_policy};
+use super::sandbox;
 use crate::error::{ExitCode, Failure};
 use crate::flags::lookup::LookupFlags;
 use crate::lookup::{self, QuestionList};
@@ -8,8 +8,8 @@ use crate::net::stdout::Stdout;
 use crate::report::Report;
 use crate::report::context::Context;
 
-const SEVERAL: &str = "With several questions, each output line ends with its question; the exit \
-                       code is that of the worst result.";
+const SEVERAL: &str = "With several questions, each output line but a verdict of --verify ends with \
+                       its question; the exit code is that of the worst result.";
 
 /// Arguments of resolve.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ impl Args {
         let options = self.flags.options(report)?;
         let (words, file) = (self.questions, self.flags.file);
         let questions = QuestionList { words, file, stdin: rustix::stdio::stdin() };
-        confine(&network_policy(), report);
+        sandbox::enter(sandbox::network(), report);
         // Not 1, which would be a negative answer.
         let context = Context::new(report, None);
         let context = context.map_err(|failure| failure.with_code(ExitCode::TryAgain))?;

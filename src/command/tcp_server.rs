@@ -1,5 +1,6 @@
 //! `tcp-server`: listens on TCP and runs a service for each connection.
 
+use super::sandbox;
 use crate::error::{ExitCode, Failure};
 use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
@@ -39,7 +40,7 @@ impl Args {
         let mut limits = self.limits.limits(&context.shutdown)?;
         let tls = self.tls.serving(&self.listen.host)?;
         self.tls.warn_readable_key(report);
-        let (hex, std) = (self.hex.open(report)?, StdStreams::of_process());
+        let (hex_dump, std) = (self.hex.open(report)?, StdStreams::of_process());
         let service = self.service.service(&mut limits, std, report)?;
         let log = |event| report.on_socket_event(event);
         let bind = self.listen.bind(&context.shutdown, &log);
@@ -49,11 +50,9 @@ impl Args {
         if let Some(tls) = &tls {
             tls.log_certificate(report);
         }
-        if let Some(policy) = self.service.sandbox_policy() {
-            super::confine(&policy, report);
-        }
-        let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
-        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
+        sandbox::enter(sandbox::tcp_server(&self.service), report);
+        let layer = tls.map(|tls| tls.layer);
+        let options = ServerOptions { listener, limits, service, layer, hex_dump };
         server::run(&context, options)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::sandbox;
 use crate::datagram::bind;
 use crate::datagram::server;
 use crate::datagram::server::handler::Handler;
@@ -12,7 +13,6 @@ use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_hex::ServerHexFlag;
 use crate::net::stdout::Stdout;
-use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::report::context::Context;
 
@@ -41,7 +41,7 @@ impl Args {
         self.run_as.switch_user()?;
         let stdout = Stdout::standard();
         self.listen.print_port.print(&bind::local_address(&socket)?, stdout)?;
-        super::confine(&SandboxPolicy::default(), report);
+        sandbox::enter(sandbox::udp_echo(), report);
         let options = DatagramServerOptions { hex, ..options };
         server::serve(socket, options, &context, stdout)
     }

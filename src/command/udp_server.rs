@@ -1,5 +1,6 @@
 //! `udp-server`: prints datagrams, or replies to each.
 
+use super::sandbox;
 use crate::datagram::bind;
 use crate::datagram::server;
 use crate::datagram::server::options::DatagramServerOptions;
@@ -9,7 +10,6 @@ use crate::flags::datagram_service::DatagramServiceFlags;
 use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
 use crate::net::stdout::Stdout;
-use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::report::context::Context;
 
@@ -45,9 +45,7 @@ impl Args {
         self.run_as.switch_user()?;
         let stdout = Stdout::standard();
         self.listen.print_port.print(&bind::local_address(&socket)?, stdout)?;
-        if !self.service.starts_programs() {
-            super::confine(&SandboxPolicy::default(), report);
-        }
+        sandbox::enter(sandbox::udp_server(&self.service), report);
         let options = DatagramServerOptions { hex, ..options };
         server::serve(socket, options, &context, stdout)
     }

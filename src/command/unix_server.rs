@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use socket2::Type;
 
+use super::sandbox;
 use crate::datagram::server::options::DatagramServerOptions;
 use crate::datagram::{self, RecvBuffer};
 use crate::error::{ExitCode, Failure, message_without_errno};
@@ -16,7 +17,6 @@ use crate::net::socket_file::{SocketFileCleanup, SocketFileGuard};
 use crate::net::stdio::StdStreams;
 use crate::net::stdout::Stdout;
 use crate::net::unix::{self, BoundSocket, UnixAddress, listen};
-use crate::process::sandbox::SandboxPolicy;
 use crate::process::systemd::{SocketKind, passed_socket};
 use crate::report::Report;
 use crate::report::context::Context;
@@ -25,7 +25,7 @@ use crate::server::{self, ServerOptions};
 /// Arguments of unix-server.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Path of the socket; a leading @ = a name in the abstract namespace
+    /// Path of the socket; @NAME is in the abstract namespace
     #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     pub path: OsString,
     /// Permissions of the socket file, in octal
@@ -58,26 +58,16 @@ impl Args {
         }
         self.limits.reject_ip_rules("--mode and the permissions of the directory limit access")?;
         let mut limits = self.limits.limits(&context.shutdown)?;
-        let hex = self.hex.open(report)?;
+        let hex_dump = self.hex.open(report)?;
         let service = self.service.service(&mut limits, StdStreams::of_process(), report)?;
         let listener = self.listener(report)?;
         let cleanup = listener.socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
-        self.confine(report);
-        let (layer, layer_stack) = (None, 0);
-        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
+        sandbox::enter(sandbox::unix_server(&self.service, &self.path), report);
+        let options = ServerOptions { listener, limits, service, layer: None, hex_dump };
         let outcome = server::run(&context, options);
         warn_if_socket_left(cleanup, report);
         outcome
-    }
-
-    /// Enters the sandbox of the service, extended by the removal of the socket file.
-    fn confine(&self, report: &Report) {
-        let Some(policy) = self.service.sandbox_policy() else { return };
-        let removes = super::socket_directory(&UnixAddress::parse(&self.path));
-        // Replies go to the sender, whose name may be abstract.
-        let policy = SandboxPolicy { removes, sends_to_abstract: self.datagram, ..policy };
-        super::confine(&policy, report);
     }
 
     /// The socket that a service manager has passed, or one at the path.
@@ -96,7 +86,8 @@ impl Args {
         let BoundSocket { socket, socket_file } = self.datagram_socket(&context.report)?;
         let trace = socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
-        self.confine(&context.report);
+        let policy = sandbox::unix_datagram_server(&self.service, &self.path);
+        sandbox::enter(policy, &context.report);
         let options = DatagramServerOptions {
             handler,
             recv_buffer: RecvBuffer::Keep,

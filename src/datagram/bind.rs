@@ -11,7 +11,7 @@ use crate::process::systemd::{SocketKind, passed_socket};
 /// Returns the socket that a service manager passed under `name`, or one bound as `options` says
 /// and joined to the multicast `group`.
 ///
-/// Fails as `passed_socket`, `ListenOptions::datagram` and `multicast::bind` do.
+/// Fails as `passed_socket`, `ListenOptions::bind_datagram` and `multicast::bind` do.
 pub fn udp_socket(
     name: &'static str,
     options: ListenOptions<'_>,
@@ -20,7 +20,7 @@ pub fn udp_socket(
     match (passed_socket(SocketKind { name, inet: true, stream: false })?, group) {
         (Some(socket), _) => Ok(socket),
         (None, Some(group)) => multicast::bind(options, group),
-        (None, None) => options.datagram(),
+        (None, None) => options.bind_datagram(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Metadata of a received datagram, and a datagram to be sent.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use socket2::SockAddr;
 
@@ -34,9 +34,12 @@ pub struct RecvMeta {
 }
 
 impl RecvMeta {
-    /// The address of the sender.
-    pub fn peer_address(&self) -> Address {
-        Address::from(&self.peer)
+    /// The local address it was sent to, if the socket is bound to `bound`.
+    pub fn local_address(&self, bound: &Address) -> Address {
+        match (bound, self.local.address) {
+            (Address::Inet(bound), Some(ip)) => SocketAddr::new(ip, bound.port()).into(),
+            _ => bound.clone(),
+        }
     }
 }
 
@@ -56,23 +59,13 @@ pub struct Transmit<'a> {
 impl<'a> Transmit<'a> {
     /// A reply to the datagram that `meta` describes, from the address it was sent to.
     pub fn reply(meta: &'a RecvMeta, contents: impl Into<Cow<'a, [u8]>>) -> Transmit<'a> {
-        Transmit { source: meta.local, ..Transmit::to(Some(&meta.peer), contents) }
+        let contents = contents.into();
+        Transmit { destination: Some(&meta.peer), source: meta.local, contents, segment_size: 0 }
     }
 
-    /// One datagram to `destination`, or to the peer of a connected socket.
-    pub fn to(
-        destination: Option<&'a SockAddr>,
-        contents: impl Into<Cow<'a, [u8]>>,
-    ) -> Transmit<'a> {
-        let source = LocalSource::default();
-        Transmit { destination, source, contents: contents.into(), segment_size: 0 }
-    }
-}
-
-impl Transmit<'_> {
     /// The number of datagrams.
-    pub fn count(&self) -> u32 {
-        self.payloads().count() as u32
+    pub fn count(&self) -> u64 {
+        payloads(&self.contents, self.segment_size).count() as u64
     }
 
     /// Each payload.

@@ -13,17 +13,15 @@ mod message;
 mod multicast;
 mod portable;
 mod recv_batch;
-mod sender;
+mod send;
 pub mod server;
 mod socket;
 
 #[cfg(test)]
 mod tests;
 
-pub use icmp_errors::IcmpError;
 pub use message::{LocalSource, RecvMeta, Transmit};
 pub use recv_batch::{DatagramGroup, RecvBatch};
-pub use sender::DatagramSender;
 pub use socket::{DatagramSocket, RecvBuffer};
 
 /// The longest payload of a UDP datagram over IPv4 (RFC 768: 65,535 less 8 and IP's 20).

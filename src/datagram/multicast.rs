@@ -18,18 +18,18 @@ const LOOPBACK: u32 = 1;
 /// If `options` names every interface, the socket also receives unicast datagrams to its port; if
 /// it names one address, only datagrams to the group, also on the interface of that address.
 /// Fails with code 2 if `group` is not a multicast address, at [`Phase::Bind`] if it cannot be
-/// joined, else as [`ListenOptions::datagram`] does.
+/// joined, else as [`ListenOptions::bind_datagram`] does.
 pub fn bind(mut options: ListenOptions<'_>, group: &str) -> Result<Socket, Failure> {
     let found = resolver::addresses(group, 0, options.family, options.deadline)?;
     let address = found.first().copied().filter(|address| address.ip().is_multicast());
     let not_multicast = || Failure::usage(Phase::Resolve, group, "not a multicast group");
     let address = address.ok_or_else(not_multicast)?;
-    let interface = options.options.interface.clone();
+    let interface = options.socket_options.interface.clone();
     let extra_interface = options.host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
     if !options.is_any_interface() {
         options.host = group.to_string();
     }
-    let socket = options.datagram()?;
+    let socket = options.bind_datagram()?;
     let group = MulticastGroup { address, interface, extra_interface };
     group.join(&socket).map_err(|e| Failure::new(Phase::Bind, address.ip(), e))?;
     Ok(socket)

@@ -15,7 +15,6 @@ use super::recv_batch::RecvBatch;
 
 /// Receives one datagram into the first slot of `batch`; an empty queue is `WouldBlock`.
 pub fn receive(socket: &Socket, batch: &mut RecvBatch) -> io::Result<usize> {
-    batch.filled.clear();
     let mut control = RecvAncillaryBuffer::default();
     let mut slot = [IoSliceMut::new(&mut batch.bytes[..batch.slot_size])];
     let received = recvmsg(socket, &mut slot, &mut control, RecvFlags::DONTWAIT)?;

@@ -49,8 +49,8 @@ impl RecvBatch {
 
 impl<'a> DatagramGroup<'a> {
     /// The number of datagrams; an empty one counts.
-    pub fn count(&self) -> u32 {
-        self.datagrams().count() as u32
+    pub fn count(&self) -> u64 {
+        payloads(self.bytes, self.meta.segment_size).count() as u64
     }
 
     /// Each payload.
@@ -59,9 +59,11 @@ impl<'a> DatagramGroup<'a> {
     }
 
     /// The first `count` payloads.
-    pub fn first(&self, count: u32) -> DatagramGroup<'a> {
-        let len = self.datagrams().take(count as usize).map(<[u8]>::len).sum();
-        DatagramGroup { bytes: &self.bytes[..len], ..*self }
+    pub fn first(&self, count: u64) -> DatagramGroup<'a> {
+        if count >= self.count() {
+            return *self;
+        }
+        DatagramGroup { bytes: &self.bytes[..count as usize * self.meta.segment_size], ..*self }
     }
 }
 

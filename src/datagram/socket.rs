@@ -1,21 +1,28 @@
-//! A bound datagram socket: waits for datagrams and receives them in batches.
+//! A datagram socket: its options, and receiving in batches.
 
 use std::io::{self, ErrorKind};
+#[cfg(target_os = "linux")]
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::AtomicU64;
 
-use rustix::event::{PollFd, PollFlags};
-use socket2::{Domain, Socket};
+#[cfg(target_os = "linux")]
+use socket2::Domain;
+use socket2::Socket;
 
+use super::BATCH_SIZE;
+use super::icmp_errors::IcmpErrors;
+#[cfg(target_os = "linux")]
+use super::linux as system;
+#[cfg(not(target_os = "linux"))]
+use super::portable as system;
 use super::recv_batch::{RecvBatch, UDP_SLOT, UNIX_SLOT, UNIX_SLOTS};
-use super::sender::{DatagramSender, is_unsupported};
-use super::{BATCH_SIZE, portable};
 use crate::net::address::Address;
 #[cfg(target_os = "linux")]
 use crate::process::sockopt::{self, receive_icmp_errors};
 use crate::report::context::Context;
-use crate::shutdown::WaitOutcome;
+use crate::report::hexdump::ServerDump;
+use crate::report::traffic::TrafficLog;
+use crate::shutdown::Shutdown;
 
 /// The kernel's default holds 25 datagrams of 8 KiB, fewer than one burst.
 const RECV_BUFFER: usize = 4 << 20;
@@ -29,29 +36,37 @@ pub enum RecvBuffer {
     Keep,
 }
 
-/// A bound datagram socket.
+/// A bound datagram socket, on which any number of threads may send.
 pub struct DatagramSocket {
-    sender: Arc<DatagramSender>,
-    local: Address,
-    stdout: Option<BorrowedFd<'static>>,
-    stdout_closed: bool,
+    /// The socket, for `poll(2)` and options.
+    pub socket: Socket,
+    /// The bound address.
+    pub local: Address,
+    /// The ICMP errors for what was sent.
+    pub icmp_errors: IcmpErrors,
+    /// The log of `-vv`, which has each datagram that is sent.
+    pub traffic: Option<TrafficLog>,
+    /// The hex dump, which has each datagram that is sent.
+    pub dump: Option<ServerDump>,
+    /// The number of datagrams sent.
+    pub datagrams_sent: AtomicU64,
+    /// Their payload, in bytes.
+    pub bytes_sent: AtomicU64,
+    /// The end of the run.
+    pub shutdown: Shutdown,
 }
 
 impl DatagramSocket {
     /// A server's socket: reports the local address of each datagram, ICMP errors, and merged
-    /// datagrams, as far as the system can.
-    ///
-    /// If payloads are printed to `stdout`, [`DatagramSocket::receive`] returns when its reader
-    /// closes it ([`DatagramSocket::stdout_closed`]). Fails if the socket is not bound.
+    /// datagrams, as far as the system can. Fails if it is not bound.
     pub fn for_server(
         socket: Socket,
         buffer: RecvBuffer,
         context: &Context,
-        stdout: Option<BorrowedFd<'static>>,
     ) -> io::Result<DatagramSocket> {
         let socket = DatagramSocket::for_client(socket, buffer, context)?;
         socket.set_server_options();
-        Ok(DatagramSocket { stdout, ..socket })
+        Ok(socket)
     }
 
     /// A client's socket, connected or not. Fails if it is not bound.
@@ -60,19 +75,26 @@ impl DatagramSocket {
         buffer: RecvBuffer,
         context: &Context,
     ) -> io::Result<DatagramSocket> {
-        let local = Address::from(&socket.local_addr()?);
         if buffer == RecvBuffer::Grow {
             grow_recv_buffer(&socket);
         }
-        let sender = Arc::new(DatagramSender::new(socket, context));
-        Ok(DatagramSocket { sender, local, stdout: None, stdout_closed: false })
+        Ok(DatagramSocket {
+            local: Address::from(&socket.local_addr()?),
+            socket,
+            icmp_errors: IcmpErrors::default(),
+            traffic: TrafficLog::of_datagrams(&context.report),
+            dump: None,
+            datagrams_sent: AtomicU64::default(),
+            bytes_sent: AtomicU64::default(),
+            shutdown: context.shutdown.clone(),
+        })
     }
 
     #[cfg(target_os = "linux")]
     fn set_server_options(&self) {
         let Some(local) = self.local.inet() else { return };
-        let fd = self.socket().as_fd();
-        let domain = self.socket().domain().unwrap_or(Domain::IPV4);
+        let fd = self.socket.as_fd();
+        let domain = self.socket.domain().unwrap_or(Domain::IPV4);
         let log = |option: &str, done: io::Result<()>| {
             let _ = done.inspect_err(|e| tracing::debug!(option, cause = %e, "option is not set"));
         };
@@ -91,30 +113,10 @@ impl DatagramSocket {
     pub fn enable_icmp_errors(&self) {
         #[cfg(target_os = "linux")]
         {
-            let domain = self.socket().domain().unwrap_or(Domain::IPV4);
+            let domain = self.socket.domain().unwrap_or(Domain::IPV4);
             // Without it a refused datagram looks like one without a reply.
-            let _ = receive_icmp_errors(self.socket().as_fd(), domain);
+            let _ = receive_icmp_errors(self.socket.as_fd(), domain);
         }
-    }
-
-    /// Whether the reader of stdout has closed it.
-    pub fn stdout_closed(&self) -> bool {
-        self.stdout_closed
-    }
-
-    /// The bound address.
-    pub fn local(&self) -> &Address {
-        &self.local
-    }
-
-    /// The socket, for `poll(2)` and options.
-    pub fn socket(&self) -> &Socket {
-        &self.sender.socket
-    }
-
-    /// The sending side.
-    pub fn sender(&self) -> &Arc<DatagramSender> {
-        &self.sender
     }
 
     /// A batch with slots for UDP datagrams of every length, or for Unix datagrams; one that is too
@@ -126,60 +128,17 @@ impl DatagramSocket {
         }
     }
 
-    /// Waits for datagrams and fills `batch`; returns the number of filled slots. It is 0 at the
-    /// `deadline`, at shutdown, and after an ICMP error ([`DatagramSender::take_icmp_errors`]).
+    /// Fills `batch` with what is queued, without waiting; returns the number of filled slots, which
+    /// is also 0 after an ICMP error ([`DatagramSocket::icmp_errors`]).
     ///
     /// Every failure is transient: the next call may succeed.
-    pub fn receive(
-        &mut self,
-        batch: &mut RecvBatch,
-        deadline: Option<Instant>,
-    ) -> io::Result<usize> {
+    pub fn receive(&self, batch: &mut RecvBatch) -> io::Result<usize> {
         batch.filled.clear();
-        match self.wait(deadline)? {
-            WaitOutcome::TimedOut => Ok(0),
-            WaitOutcome::Ready(_) | WaitOutcome::Shutdown(_) => self.receive_now(batch),
-        }
-    }
-
-    /// Waits for a datagram, shutdown, or the reader of stdout to close it.
-    fn wait(&mut self, deadline: Option<Instant>) -> io::Result<WaitOutcome> {
-        let mut fds = vec![PollFd::from_borrowed_fd(self.sender.socket.as_fd(), PollFlags::IN)];
-        fds.extend(self.stdout.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
-        let outcome = self.sender.shutdown.wait_any(&mut fds, deadline)?;
-        let stdout = fds.get(1).map_or(PollFlags::empty(), PollFd::revents);
-        self.stdout_closed |= stdout.contains(PollFlags::ERR);
-        if !stdout.is_empty() {
-            // A closed descriptor stays ready, and poll(2) would return immediately.
-            self.stdout = None;
-        }
-        Ok(outcome)
-    }
-
-    /// As [`DatagramSocket::receive`], without waiting.
-    pub fn receive_now(&mut self, batch: &mut RecvBatch) -> io::Result<usize> {
-        let error = match self.receive_batch(batch) {
-            Ok(n) => return Ok(n),
-            Err(e) => e,
-        };
-        batch.filled.clear();
-        match error.kind() {
+        system::receive(&self.socket, batch).or_else(|e| match e.kind() {
             ErrorKind::Interrupted | ErrorKind::WouldBlock => Ok(0),
-            _ if is_unsupported(&error) && self.sender.is_batching() => {
-                self.sender.disable_batching();
-                Ok(0)
-            }
-            _ if self.sender.store_if_icmp(&error) => Ok(0),
-            _ => Err(error),
-        }
-    }
-
-    fn receive_batch(&self, batch: &mut RecvBatch) -> io::Result<usize> {
-        #[cfg(target_os = "linux")]
-        if self.sender.is_batching() {
-            return super::linux::receive(self.socket().as_fd(), batch);
-        }
-        portable::receive(self.socket(), batch)
+            _ if self.icmp_errors.store_if_icmp(&self.socket, &e) => Ok(0),
+            _ => Err(e),
+        })
     }
 }
 

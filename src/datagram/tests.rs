@@ -15,13 +15,13 @@ use super::client::targets::{PeerAddresses, Targets};
 use super::client::{self, Replies, SendJob, TargetOptions};
 use super::server::handler::Handler;
 use super::server::options::DatagramServerOptions;
-use super::server::print::PrintFormat;
+use super::server::print::{PayloadPrinter, PrintFormat};
 use super::server::serve;
-use super::{DatagramGroup, DatagramSocket, RecvBuffer, Transmit, bind};
+use super::{DatagramGroup, DatagramSocket, RecvBuffer, Transmit, bind, portable};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::endpoint::Endpoint;
 use crate::net::listen::ListenOptions;
-use crate::net::retry::Retry;
+use crate::net::retry::RetryPolicy;
 use crate::net::socket::SocketOptions;
 use crate::net::socket_event::SocketEvent;
 use crate::net::stdout::Stdout;
@@ -58,7 +58,7 @@ fn listen(host: &str) -> ListenOptions<'static> {
         host: host.into(),
         port: "0".into(),
         family: Family::V4,
-        options: SocketOptions::default(),
+        socket_options: SocketOptions::default(),
         deadline: Deadline::default(),
         emit: &|_| (),
     }
@@ -189,11 +189,16 @@ fn payloads_are_printed_in_their_format() {
         [(PrintFormat::Bare, "ab"), (PrintFormat::Lines, "a\nb\n"), (PrintFormat::Hex, "|a|")]
     {
         let test = TestRun::new();
-        let ended = served(&test, "127.0.0.1", limited(2, Handler::Print(format)), |server| {
-            let socket = peer(server);
-            socket.send(b"a").unwrap();
-            socket.send(b"b").unwrap();
-        });
+        let ended = served(
+            &test,
+            "127.0.0.1",
+            limited(2, Handler::Print(PayloadPrinter::new(format))),
+            |server| {
+                let socket = peer(server);
+                socket.send(b"a").unwrap();
+                socket.send(b"b").unwrap();
+            },
+        );
         let text = String::from_utf8(test.output()).unwrap();
         assert!(ended == 0 && text.contains(printed), "{ended} {text:?}");
     }
@@ -220,7 +225,7 @@ fn server_ends_at_its_timeout_at_shutdown_and_with_its_reader() {
     let (reader, writer) = io::pipe().unwrap();
     let (socket, _) = bound("127.0.0.1");
     drop(reader);
-    let printer = options(Handler::Print(PrintFormat::Bare));
+    let printer = options(Handler::Print(PayloadPrinter::new(PrintFormat::Bare)));
     assert_eq!(code(serve(socket, printer, &TestRun::new().context, Stdout::of(writer))), 0);
 }
 
@@ -290,7 +295,7 @@ fn target_options() -> TargetOptions {
     TargetOptions {
         family: Family::V4,
         source: None,
-        retry: Retry::default(),
+        retry: RetryPolicy::default(),
         broadcast: false,
         multicast_hops: None,
         socket: SocketOptions::default(),
@@ -390,7 +395,7 @@ fn refused_datagram_fails_with_7_and_silence_does_not() {
 #[test]
 fn unanswered_datagrams_are_sent_to_the_next_attempt() {
     let test = TestRun::new();
-    let retry = Retry { times: 1, delay: Duration::ZERO };
+    let retry = RetryPolicy { max_retries: 1, delay: Duration::ZERO };
     let options = TargetOptions { retry, ..target_options() };
     let to = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     // The server starts when the client retries.
@@ -434,7 +439,7 @@ fn source_address_and_unix_peer_are_used() {
             server.send_to_addr(&buffer[..n], &peer).unwrap();
         });
         let addresses = PeerAddresses::Unix { peer: &address, local: None };
-        let targets = Targets::new(addresses, Retry::default(), &test.context, &log);
+        let targets = Targets::new(addresses, RetryPolicy::default(), &test.context, &log);
         let ended = client::run(targets, job(texts(&["u"])), &test.context, test.stdout);
         assert_eq!((code(ended), test.output()), (0, b"a\nu\n".to_vec()));
     });
@@ -475,16 +480,16 @@ fn datagrams_are_moved_one_by_one_where_batches_are_not_supported() {
     client.send(b"one").unwrap();
     named.send(b"one").unwrap();
     for socket in [socket, unix.socket] {
-        let mut socket =
-            DatagramSocket::for_server(socket, RecvBuffer::Keep, &test.context, None).unwrap();
-        socket.sender().disable_batching();
-        let mut batch = socket.new_batch();
-        assert_eq!(socket.receive(&mut batch, None).unwrap(), 1);
+        let bound = DatagramSocket::for_server(socket, RecvBuffer::Keep, &test.context).unwrap();
+        let (socket, mut batch) = (&bound.socket, bound.new_batch());
+        assert_eq!(portable::receive(socket, &mut batch).unwrap(), 1);
         for DatagramGroup { meta, bytes, .. } in batch.groups() {
             let replies = [Transmit::reply(meta, bytes), Transmit::reply(meta, &b""[..])];
-            socket.sender().send(&replies, &mut |_, e| panic!("{e}"));
+            assert_eq!(portable::send(socket, &replies).unwrap(), 1);
+            assert_eq!(portable::send(socket, &replies[1..]).unwrap(), 1);
         }
-        assert_eq!(socket.receive_now(&mut batch).unwrap(), 0);
+        let empty = portable::receive(socket, &mut batch).unwrap_err();
+        assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
     }
     let mut buffer = [0; 9];
     assert_eq!([client.recv(&mut buffer).unwrap(), client.recv(&mut buffer).unwrap()], [3, 0]);

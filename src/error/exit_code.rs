@@ -11,7 +11,7 @@ macro_rules! exit_codes {
         }
 
         impl ExitCode {
-            /// Every code in numeric order, with the meaning that help, man pages and README print.
+            /// Every code in numeric order, with its meaning in help, man pages and docs/exit-codes.md.
             pub const ALL: [(ExitCode, &'static str); [$($number),*].len()] =
                 [$((ExitCode::$name, $meaning)),*];
         }

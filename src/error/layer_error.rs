@@ -1,4 +1,4 @@
-//! The error of a layer (TLS) below code that only knows [`io::Error`].
+//! The error of a layer (TLS) below code that handles only [`io::Error`].
 
 use std::io;
 

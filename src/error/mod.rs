@@ -75,7 +75,7 @@ impl Failure {
             ShutdownReason::Interrupt => (ExitCode::Interrupted, "interrupted"),
             ShutdownReason::Terminate => (ExitCode::Terminated, "terminated"),
             ShutdownReason::Deadline => {
-                (ExitCode::Timeout, "timed out: the limit of the whole run passed")
+                (ExitCode::Timeout, "timed out: the limit of the complete run passed")
             }
         };
         Failure::new(phase, target, why).with_code(code)

@@ -25,7 +25,7 @@ impl<'a> Attempts<'a> {
 
     /// Whether no attempt follows the current one.
     pub fn is_last(&self) -> bool {
-        self.retries >= self.options.retry.times
+        self.retries >= self.options.retry.max_retries
     }
 
     /// Whether an attempt follows one that failed in this way.
@@ -59,7 +59,7 @@ impl<'a> Attempts<'a> {
 mod tests {
     use super::*;
     use crate::fetch::tests::options;
-    use crate::net::retry::Retry;
+    use crate::net::retry::RetryPolicy;
 
     fn url(text: &str) -> HttpUrl {
         HttpUrl::parse(text, &|_| Ok(80)).unwrap()
@@ -69,7 +69,7 @@ mod tests {
     fn redirects_of_each_attempt_are_counted_anew() {
         let mut options = options();
         options.request.max_redirects = 1;
-        options.retry = Retry { times: 1, delay: Duration::from_secs(1) };
+        options.retry = RetryPolicy { max_retries: 1, delay: Duration::from_secs(1) };
         let mut attempts = Attempts::new(&options, url("http://h/a"));
         attempts.redirect(url("http://h/b")).unwrap();
         assert_eq!(attempts.url.to_string(), "http://h/b");
@@ -82,13 +82,13 @@ mod tests {
 
     #[test]
     fn failure_that_may_pass_is_retried_before_the_last_attempt() {
-        for (times, code, is_retried) in [
+        for (max_retries, code, is_retried) in [
             (1, ExitCode::Partial, true),
             (0, ExitCode::Partial, false),
             (1, ExitCode::Protocol, false),
         ] {
             let mut options = options();
-            options.retry = Retry { times, delay: Duration::ZERO };
+            options.retry = RetryPolicy { max_retries, delay: Duration::ZERO };
             let attempts = Attempts::new(&options, url("http://h/"));
             let failure = Failure::new(Phase::Receive, "h", "why").with_code(code);
             assert_eq!(attempts.can_retry(&failure), is_retried, "{failure}");

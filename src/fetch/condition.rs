@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use super::resume::http_date;
 use super::resume_tag::{Validators, complete_validator, is_etag, is_marked_part};
 use crate::http::Field;
-use crate::process::output_file::{Access, Entry, follow_links};
+use crate::process::directory_entry::{Access, DirectoryEntry};
+use crate::process::output_file::follow_links;
 
 /// What the response must be newer than.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Condition {
 
 /// Opens a file of this user.
 fn open_own(path: &Path) -> Option<File> {
-    Entry::of(&follow_links(path).ok()?).ok()?.open_own(Access::Read).ok()?
+    DirectoryEntry::of(&follow_links(path).ok()?).ok()?.open_own(Access::Read).ok()?
 }
 
 /// Parses `Tue, 15 Nov 1994 08:12:31 GMT` and `1994-11-15T08:12:31Z`; the weekday, the zone (then

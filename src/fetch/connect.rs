@@ -9,9 +9,10 @@ use crate::http::HttpUrl;
 use crate::http::request::{Request, masked_lines};
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
+use crate::net::proxy::Proxy;
 use crate::net::proxy::basic::basic_auth;
-use crate::net::proxy::{Proxy, Route};
-use crate::net::retry::Retry;
+use crate::net::retry::RetryPolicy;
+use crate::net::route::Route;
 use crate::net::socket_event::SocketEvent;
 use crate::net::stream::Stream;
 use crate::report::event::{Closed, Event, Role};
@@ -45,11 +46,11 @@ impl Download<'_> {
         let bare = host.split_once('%').map_or(host.as_str(), |(address, _)| address);
         let layer = url.is_tls().then(|| connector.tls(bare, role)).transpose()?;
         self.timing.has_layers =
-            layer.is_some() || matches!(route, Route::To(_) | Route::Through(_));
+            layer.is_some() || matches!(route, Route::ForwardProxy(_) | Route::Tunnel(_));
         let entry = HostOverride::find(&self.options.request.host_overrides, &host, port);
         let host = entry.map_or(host, |entry| entry.address.to_string());
         let dialer = connector.dialer(Endpoint { host, ..named });
-        Ok(Dialer { retry: Retry::default(), route, layer, ..dialer })
+        Ok(Dialer { retry: RetryPolicy::default(), route, layer, ..dialer })
     }
 
     /// Whether `url` has the origin that the user named.
@@ -115,19 +116,8 @@ impl Download<'_> {
         connection.close();
         self.timing.first_byte(connection.first_byte);
         self.bytes += connection.bytes_in;
-        let info = &connection.stream.info;
-        self.context.report.emit(&Event::Closed(Closed {
-            conn: self.conn,
-            bytes_in: connection.bytes_in,
-            bytes_out: connection.bytes_out,
-            seconds: info.began.elapsed().as_secs_f64(),
-            local: info.local.to_string(),
-            peer: info.peer.to_string(),
-            ended_by: connection.ended_by,
-            relayed: None,
-            exit_status: None,
-            saved: None,
-            role: Role::Client,
-        }));
+        let HttpConnection { stream, bytes_in, bytes_out, ended_by, .. } = connection;
+        let closed = Closed::new(self.conn, &stream.info, ended_by, Role::Client);
+        self.context.report.emit(&Event::Closed(Closed { bytes_in, bytes_out, ..closed }));
     }
 }

@@ -14,7 +14,7 @@ use super::timings::Timing;
 use super::transaction::Transaction;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::http::HttpUrl;
-use crate::net::proxy::Route;
+use crate::net::route::Route;
 use crate::net::socket_event::SocketEvent;
 use crate::net::stdout::{self, Stdout};
 use crate::report::context::Context;
@@ -177,7 +177,7 @@ impl<'a> Download<'a> {
     ) -> Result<NextAction, Failure> {
         let url = &attempts.url;
         let dialer = self.dialer(url)?;
-        let proxy = if let Route::To(proxy) = &dialer.route { Some(proxy) } else { None };
+        let proxy = if let Route::ForwardProxy(proxy) = &dialer.route { Some(proxy) } else { None };
         let request = self.request(url, resume_point, proxy).bytes();
         let stream = self.connect(&dialer)?;
         let Context { report, shutdown } = self.context;

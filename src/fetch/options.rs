@@ -14,8 +14,8 @@ use crate::http::url::UserInfo;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::layer::Layer;
-use crate::net::proxy::Route;
-use crate::net::retry::Retry;
+use crate::net::retry::RetryPolicy;
+use crate::net::route::Route;
 
 /// The options of a run of http-get.
 pub struct FetchOptions {
@@ -28,7 +28,7 @@ pub struct FetchOptions {
     /// Time and speed limits of each exchange.
     pub limits: LimitOptions,
     /// How often a failed exchange is tried again.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     /// How connections are made.
     pub connector: Box<dyn Connector>,
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use super::resume::{PART_SUFFIX, ResumePoint, ResumeSource, file_error};
 use crate::error::Failure;
-use crate::process::output_file::Entry;
+use crate::process::directory_entry::DirectoryEntry;
 
 /// The suffix of a partial file while that of an earlier run is kept beside it.
 const NEW_SUFFIX: &str = ".new";
@@ -26,11 +26,11 @@ pub enum Start<'a> {
 #[derive(Debug)]
 pub struct PartNames {
     /// The name during the download.
-    pub written: Entry,
+    pub written: DirectoryEntry,
     /// The name if the download is interrupted.
-    pub part: Entry,
+    pub part: DirectoryEntry,
     /// The name when it is complete.
-    pub target: Entry,
+    pub target: DirectoryEntry,
     /// An earlier partial file with the name `part`, not to be replaced by a shorter one.
     pub earlier: Option<File>,
     /// The target is not to be replaced by a shorter one either.
@@ -39,7 +39,7 @@ pub struct PartNames {
 
 impl PartNames {
     /// The names of the partial file of `target`.
-    pub fn choose(target: Entry, start: Start<'_>) -> Result<PartNames, Failure> {
+    pub fn choose(target: DirectoryEntry, start: Start<'_>) -> Result<PartNames, Failure> {
         let part = target.with_suffix(PART_SUFFIX);
         let earlier = match start {
             Start::Restart(point) => {
@@ -75,7 +75,7 @@ impl PartNames {
 }
 
 /// The partial file of an earlier run, locked, if it is not empty.
-fn earlier_part(part: &Entry, point: Option<&ResumePoint>) -> io::Result<Option<File>> {
+fn earlier_part(part: &DirectoryEntry, point: Option<&ResumePoint>) -> io::Result<Option<File>> {
     let found = match point {
         Some(ResumePoint { source: ResumeSource::Part(file), .. }) => Some(file.try_clone()?),
         _ => part.lock_existing()?,

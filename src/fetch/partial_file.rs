@@ -14,8 +14,8 @@ use super::part_names::{PartNames, Start};
 use super::resume::file_error;
 use super::resume_tag::{ResumeTag, Validators};
 use crate::error::{Failure, Phase};
-use crate::process::output_file;
-use crate::process::output_file::{Entry, directory_of, follow_links};
+use crate::process::directory_entry::{DirectoryEntry, directory_of};
+use crate::process::output_file::{self, follow_links};
 use crate::shutdown::Shutdown;
 
 /// The interval of attempts to open a FIFO that has no reader yet: there is nothing to poll.
@@ -67,7 +67,7 @@ impl PartialFile {
             let file = open_in_place(&target, shutdown)?;
             return Ok(PartialFile { file, names: None, path: target, metadata });
         }
-        let entry = Entry::of(&target).map_err(|e| file_error(&target, e))?;
+        let entry = DirectoryEntry::of(&target).map_err(|e| file_error(&target, e))?;
         let names = PartNames::choose(entry, start)?;
         let path = names.written.path().to_path_buf();
         let file = names.open(start).map_err(|e| file_error(&path, e))?;

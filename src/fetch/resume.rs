@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use super::resume_tag::{ResumeTag, Validators, complete_validator, is_etag};
 use crate::error::Failure;
 use crate::http::Field;
-use crate::process::output_file::{Access, Entry, follow_links};
+use crate::process::directory_entry::{Access, DirectoryEntry};
+use crate::process::output_file::follow_links;
 
 /// The suffix of a partial file.
 pub const PART_SUFFIX: &str = ".part";
@@ -46,7 +47,7 @@ impl ResumePoint {
         if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
             return Ok(None);
         }
-        let Ok(target) = Entry::of(&target) else { return Ok(None) };
+        let Ok(target) = DirectoryEntry::of(&target) else { return Ok(None) };
         let part = target.with_suffix(PART_SUFFIX);
         let left = part.lock_existing().map_err(|e| file_error(part.path(), e))?;
         if let Some(file) = left.filter(is_nonempty) {
@@ -115,7 +116,7 @@ impl ResumePoint {
     pub fn promote(&self, target: &Path) -> Result<(), Failure> {
         let ResumeSource::Part(file) = &self.source else { return Ok(()) };
         let rename = || {
-            let target = Entry::of(&follow_links(target)?)?;
+            let target = DirectoryEntry::of(&follow_links(target)?)?;
             self.tag.complete(file, &Validators::default());
             target.with_suffix(PART_SUFFIX).rename(&target)
         };

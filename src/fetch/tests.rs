@@ -25,8 +25,9 @@ use crate::http::{HttpUrl, ParserOptions};
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::layer::Layer;
-use crate::net::proxy::{Proxy, Route};
-use crate::net::retry::Retry;
+use crate::net::proxy::Proxy;
+use crate::net::retry::RetryPolicy;
+use crate::net::route::Route;
 use crate::net::socket::SocketOptions;
 use crate::net::stdout::Stdout;
 use crate::resolver::Family;
@@ -97,10 +98,10 @@ impl Connector for TestConnector {
         Dialer {
             endpoint,
             family: Family::V4,
-            options: SocketOptions::default(),
+            socket_options: SocketOptions::default(),
             source: None,
             timeout: Some(LONG),
-            retry: Retry::default(),
+            retry: RetryPolicy::default(),
             route: Route::Direct,
             layer: None,
         }
@@ -139,7 +140,7 @@ pub fn options() -> FetchOptions {
             stats: false,
         },
         limits: LimitOptions { idle_timeout: Some(LONG), max_rate: None, min_rate: None },
-        retry: Retry::default(),
+        retry: RetryPolicy::default(),
         connector: Box::new(TestConnector(Route::Direct)),
     }
 }
@@ -245,7 +246,7 @@ fn redirects_are_followed_up_to_their_limit() {
 #[test]
 fn busy_server_is_asked_again_as_often_as_allowed() {
     let once = |options: &mut FetchOptions| {
-        options.retry = Retry { times: 1, delay: Duration::from_millis(1) };
+        options.retry = RetryPolicy { max_retries: 1, delay: Duration::from_millis(1) };
     };
     fetch(&[BUSY, OK], once).is(0, "ok");
     fetch(&[BUSY, BUSY], once).is(22, "busy");
@@ -381,7 +382,7 @@ fn requested_range_is_compared_with_the_received_one() {
 fn proxy_gets_the_absolute_url_and_its_refusal_is_97() {
     let through = |options: &mut FetchOptions, port| {
         let proxy = Proxy::parse(&format!("http://u:p@127.0.0.1:{port}")).unwrap();
-        options.connector = Box::new(TestConnector(Route::To(proxy)));
+        options.connector = Box::new(TestConnector(Route::ForwardProxy(proxy)));
     };
     let fetched = fetch_to(None, closes(&[OK]), through);
     fetched.is(0, "ok");

@@ -11,7 +11,7 @@ use super::client_tls::ClientTls;
 use super::connect::{self, FamilyFlags, RouteFlags};
 use super::values::{self, Limit};
 use crate::check::target::{CheckTarget, Protocol};
-use crate::check::{AddressCoverage, CheckOptions, Goal, HostOptions, Quorum, Repeat, Until};
+use crate::check::{AddressCoverage, CheckOptions, Goal, HostOptions, Repeat, Require, Until};
 use crate::error::{Failure, Phase};
 
 /// The maximum number of counted attempts at all targets, whose times are kept.
@@ -140,8 +140,8 @@ impl CheckFlags {
             WantedState::Open => Until::Open,
             WantedState::Closed => Until::Closed,
         };
-        let quorum = if self.any { Quorum::Any } else { Quorum::All };
-        Goal { repeat: self.repeat(), until, quorum, addresses }
+        let require = if self.any { Require::Any } else { Require::All };
+        Goal { repeat: self.repeat(), until, require, addresses }
     }
 
     /// How often each target is tried.

@@ -10,7 +10,8 @@ use super::values::{self, Limit};
 use crate::error::Failure;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
-use crate::net::proxy::{Proxy, Route, environment};
+use crate::net::proxy::{Proxy, environment};
+use crate::net::route::Route;
 use crate::net::socket::SocketOptions;
 use crate::resolver::host_port::split_host_port;
 use crate::resolver::{Family, getaddrinfo};
@@ -93,8 +94,8 @@ impl RouteFlags {
         };
         Ok(match proxy {
             None => Route::Direct,
-            Some(proxy) if scheme == "http" && proxy.is_http() => Route::To(proxy),
-            Some(proxy) => Route::Through(proxy),
+            Some(proxy) if scheme == "http" && proxy.is_http() => Route::ForwardProxy(proxy),
+            Some(proxy) => Route::Tunnel(proxy),
         })
     }
 
@@ -133,7 +134,7 @@ impl ConnectFlags {
         Dialer {
             endpoint,
             family: self.families.family(),
-            options: self.route.socket_options(),
+            socket_options: self.route.socket_options(),
             source: self.source,
             timeout: self.connect_timeout.0,
             retry: self.retrying.retry(),

@@ -48,7 +48,7 @@ pub struct DatagramClientFlags {
     /// Write a hex dump of both directions to FILE (- is stderr)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub hex: Option<PathBuf>,
-    /// Timeout for the whole run; 0 = none
+    /// Timeout of the complete run; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
           value_parser = values::limit)]
     pub timeout: Limit,

@@ -26,7 +26,7 @@ pub struct DatagramLimitFlags {
     /// Exit if no datagram arrives for this long; 0 = never
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::limit, hide_default_value = true)]
     pub accept_timeout: Limit,
-    /// Timeout for the whole run; 0 = none
+    /// Timeout of the complete run; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::limit, hide_default_value = true)]
     pub timeout: Limit,
 }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::exec::ExecFlags;
 use super::stream_only::StreamOnlyFlags;
 use crate::datagram::server::handler::Handler;
-use crate::datagram::server::print::PrintFormat;
+use crate::datagram::server::print::{PayloadPrinter, PrintFormat};
 use crate::error::{Failure, Phase};
 use crate::flags::values;
 use crate::report::Report;
@@ -120,7 +120,7 @@ impl DatagramServiceFlags {
         self.reject_unused_flags(name)?;
         let reply = |base| Handler::from_reply_script(self.reply_script(base));
         Ok(match name {
-            DatagramServiceName::Print => Handler::Print(self.print_format()),
+            DatagramServiceName::Print => Handler::Print(PayloadPrinter::new(self.print_format())),
             DatagramServiceName::Echo => Handler::Echo,
             DatagramServiceName::Discard => Handler::Discard,
             DatagramServiceName::Exec => Handler::Exec(self.exec.program()?),
@@ -180,7 +180,7 @@ impl DatagramServiceFlags {
             .or(hex.or(framing).filter(|_| name != Print));
         let Some(flag) = unused else { return Ok(()) };
         let name = name.to_possible_value().map(|value| value.get_name().to_string());
-        let why = format!("means nothing to the service {}", name.unwrap_or_default());
+        let why = format!("has no effect with the service {}", name.unwrap_or_default());
         Err(Failure::usage(Phase::Send, flag, why))
     }
 }

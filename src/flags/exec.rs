@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::error::{Failure, Phase};
 use crate::process::privileges::set_no_new_privs;
-use crate::process::program::Program;
+use crate::process::program::{Program, prepare_children};
 
 /// Flags of the service exec.
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub struct ExecFlags {
     /// Run COMMAND for each connection or datagram with /bin/sh (implies --service exec)
     #[arg(long, value_name = "COMMAND", value_hint = clap::ValueHint::CommandString)]
     pub sh: Option<String>,
-    /// Honour setuid and setgid bits of programs; ignored without this flag
+    /// Honor setuid and setgid bits of programs; ignored without this flag
     #[arg(long)]
     pub allow_new_privileges: bool,
 }
@@ -34,8 +34,8 @@ impl ExecFlags {
         exec.or(self.sh.as_ref().map(|_| "--sh"))
     }
 
-    /// The program. From now on no child process can gain privileges, unless that is allowed
-    /// (`PR_SET_NO_NEW_PRIVS`).
+    /// The program. This process is prepared for children, and from now on none can gain privileges,
+    /// unless that is allowed (`PR_SET_NO_NEW_PRIVS`).
     ///
     /// Fails with code 2 without a command or with unbalanced quotes, with 26 when the program does
     /// not exist.
@@ -43,6 +43,7 @@ impl ExecFlags {
         if !self.allow_new_privileges {
             set_no_new_privs()?;
         }
+        prepare_children()?;
         match (&self.exec, &self.sh) {
             (Some(command), _) => Program::find(split(command)?),
             (None, Some(command)) if command.trim().is_empty() => {

@@ -63,7 +63,8 @@ impl ListenFlags {
         match passed_socket(SocketKind { name: "tcp-server", inet: true, stream: true })? {
             Some(socket) => Listener::passed(socket),
             None => {
-                ListenOptions { options: streams.added_to(bind.options), ..bind }.listen(backlog)
+                let socket_options = streams.added_to(bind.socket_options);
+                ListenOptions { socket_options, ..bind }.listen(backlog)
             }
         }
     }
@@ -75,7 +76,7 @@ impl ListenFlags {
             host: self.host.clone(),
             port: self.port.clone(),
             family: self.families.family(),
-            options: self.socket.options(),
+            socket_options: self.socket.options(),
             deadline: shutdown.into(),
             emit,
         }

@@ -13,7 +13,7 @@ use super::values::{self, Limit};
 use crate::error::{Failure, Phase};
 use crate::lookup::{LookupOptions, VerifyOptions};
 use crate::report::Report;
-use crate::report::lookup::LookupSource;
+use crate::report::event::lookup::LookupSource;
 use crate::resolver::dns::{self, RecordType};
 
 /// Flags of a lookup.

@@ -32,7 +32,7 @@ pub struct LogFlags {
     /// Append all events to FILE as JSON Lines
     #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub events: Option<PathBuf>,
-    /// Colour of messages: auto (on a terminal), always or never
+    /// Color of messages: auto (on a terminal), always or never
     #[arg(
         long,
         global = true,

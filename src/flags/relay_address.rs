@@ -8,7 +8,7 @@ use crate::error::{Failure, Phase};
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::listen::{ListenOptions, Listener};
-use crate::net::proxy::Route;
+use crate::net::route::Route;
 use crate::net::socket_event::OnSocketEvent;
 use crate::net::unix::{self, UnixAddress};
 use crate::process::systemd::{SocketKind, passed_socket};
@@ -35,8 +35,8 @@ impl RelayAddress {
     ///
     /// Fails with exit code 2 on anything else.
     pub fn parse_listen(word: &str) -> Result<RelayAddress, Failure> {
-        if let Some(unix) = parse_unix(word) {
-            return Ok(unix);
+        if let Some(name) = parse_unix(word)? {
+            return Ok(RelayAddress::Unix(name));
         }
         let (host, port) = if word.is_empty() || word.contains([':', '[', '.', '/']) {
             split_host_port(word)?
@@ -54,11 +54,14 @@ impl RelayAddress {
 
     /// Parses an address to connect to: `HOST:PORT` or `unix:PATH`.
     ///
-    /// Fails with exit code 2 on anything else.
+    /// Fails with exit code 2 on anything else, and on a path that is too long for a socket.
     pub fn parse_target(word: &str) -> Result<RelayAddress, Failure> {
-        match parse_unix(word) {
-            Some(unix) => Ok(unix),
-            None => Endpoint::parse(word).map(RelayAddress::Inet),
+        let Some(name) = parse_unix(word)? else {
+            return Endpoint::parse(word).map(RelayAddress::Inet);
+        };
+        match name.address() {
+            Ok(_) => Ok(RelayAddress::Unix(name)),
+            Err(e) => Err(Failure::usage(Phase::Connect, word, e)),
         }
     }
 
@@ -114,9 +117,12 @@ impl RelayAddress {
     }
 }
 
-fn parse_unix(word: &str) -> Option<RelayAddress> {
-    let path = word.strip_prefix("unix:")?;
-    Some(RelayAddress::Unix(UnixAddress::parse(OsStr::new(path))))
+/// Parses `unix:PATH`; `None` for other words.
+fn parse_unix(word: &str) -> Result<Option<UnixAddress>, Failure> {
+    match word.strip_prefix("unix:") {
+        Some("") => Err(Failure::usage(Phase::Connect, word, "the path is empty")),
+        path => Ok(path.map(|path| UnixAddress::parse(OsStr::new(path)))),
+    }
 }
 
 /// How to listen on `address`, with the options of `connect` on each socket.
@@ -130,7 +136,7 @@ pub fn bind<'a>(
         host: address.host.clone(),
         port: address.port.clone(),
         family: Family::Any,
-        options: connect.route.socket_options(),
+        socket_options: connect.route.socket_options(),
         deadline: shutdown.into(),
         emit,
     }
@@ -207,12 +213,21 @@ mod tests {
             };
             assert_eq!(shown_address, shown);
         }
-        for word in ["", "::1", "127.0.0.1", "a:b:c", "host:", "http://a:1"] {
+        for word in ["", "::1", "127.0.0.1", "a:b:c", "host:", "http://a:1", "unix:"] {
             assert_eq!(
                 RelayAddress::parse_listen(word).unwrap_err().code,
                 ExitCode::Usage,
                 "{word}"
             );
+        }
+    }
+
+    #[test]
+    fn malformed_target_is_a_usage_error() {
+        let long = format!("unix:{}", "x".repeat(200));
+        for word in ["", "host", "host:", "host:0", "unix:", &long] {
+            let failure = RelayAddress::parse_target(word).unwrap_err();
+            assert_eq!(failure.code, ExitCode::Usage, "{word}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Flags of the relay that spoil its connections on purpose, or record them.
+//! Flags of the relay that inject faults, or record the connections.
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use super::listen::PrintPortFlag;
 use crate::error::{Failure, Phase};
+use crate::net::stdout::Stdout;
 use crate::relay::fault::{FaultPlan, FaultSpec};
 use crate::relay::record::Recorder;
 use crate::report::Report;
@@ -16,7 +18,7 @@ use crate::report::event::Event;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Faults")]
 pub struct RelayFaultFlags {
-    /// Put a fault on the connections (repeatable): delay=20ms±10ms, rate=64Ki, slice=1..7,
+    /// Inject a fault (repeatable): delay=20ms±10ms, rate=64Ki, slice=1..7,
     /// stall=5s@4096, close@4096, reset@4096, drop@4096, refuse=1/20, corrupt=1/1Mi; with --udp also
     /// loss=5%, duplicate=1%, reorder=2%; to-client: or to-target: in front limits it to one direction
     #[arg(long = "fault", value_name = "SPEC", value_parser = FaultSpec::from_str)]
@@ -28,8 +30,9 @@ pub struct RelayFaultFlags {
 
 /// Flags for recording.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Recording")]
 pub struct RecordFlags {
-    /// Record the relayed bytes in FILE (pcapng), without the TLS that the relay ends
+    /// Record the relayed bytes in FILE (pcapng; - is stdout), without the TLS that the relay ends
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub record: Option<PathBuf>,
 }
@@ -55,11 +58,20 @@ impl RelayFaultFlags {
 }
 
 impl RecordFlags {
+    /// Checks that nothing else is printed on stdout if the capture is. Fails with exit code 2.
+    pub fn check_stdout(&self, print_port: &PrintPortFlag) -> Result<(), Failure> {
+        if print_port.print_port && self.record.as_deref().is_some_and(|path| path == "-") {
+            let why = "stdout has the port (--print-port)";
+            return Err(Failure::usage(Phase::File, "--record -", why));
+        }
+        Ok(())
+    }
+
     /// The recorder, if there is to be one.
     ///
     /// Fails as [`Recorder::create`] does.
-    pub fn recorder(&self, report: &Report) -> Result<Option<Recorder>, Failure> {
-        self.record.as_deref().map(|path| Recorder::create(path, report)).transpose()
+    pub fn recorder(&self, stdout: Stdout, report: &Report) -> Result<Option<Recorder>, Failure> {
+        self.record.as_deref().map(|path| Recorder::create(path, stdout, report)).transpose()
     }
 }
 

@@ -11,11 +11,6 @@ use super::server_tls::{ClientAuth, ServerTls, TlsServer};
 use crate::error::Failure;
 use crate::net::layer::Layer;
 
-/// Bytes of stack that a thread needs for TLS.
-#[cfg(feature = "tls")]
-const STACK: usize = crate::net::tls::STACK;
-#[cfg(not(feature = "tls"))]
-const STACK: usize = 0;
 /// Flags for TLS on either side of the relay.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "TLS")]
@@ -78,11 +73,6 @@ impl RelayTlsFlags {
             RelayAddress::Unix(_) => "",
         };
         self.server().serving(host)
-    }
-
-    /// Bytes of stack that a thread needs for TLS on either side.
-    pub fn stack(&self) -> usize {
-        if self.tls || self.listen_tls { STACK } else { 0 }
     }
 
     /// The TLS layer of connections to `host`, with `--tls`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values;
-use crate::net::retry::Retry;
+use crate::net::retry::RetryPolicy;
 
 /// Flags of every client that connects.
 #[derive(Debug, Args)]
@@ -21,7 +21,7 @@ pub struct RetryFlags {
 
 impl RetryFlags {
     /// The retries to make.
-    pub fn retry(&self) -> Retry {
-        Retry { times: self.retry, delay: self.retry_delay }
+    pub fn retry(&self) -> RetryPolicy {
+        RetryPolicy { max_retries: self.retry, delay: self.retry_delay }
     }
 }

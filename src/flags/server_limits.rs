@@ -1,6 +1,5 @@
 //! Flags of servers that accept connections: limits and access rules.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use clap::Args;
@@ -19,17 +18,17 @@ pub struct ServerLimitFlags {
     #[arg(long, conflicts_with = "max_accepts")]
     pub once: bool,
     /// Serve N connections, then exit
-    #[arg(long, value_name = "N")]
-    pub max_accepts: Option<NonZeroU32>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_accepts: Option<u32>,
     /// Exit if no connection arrives for this long; 0 = never
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::limit, hide_default_value = true)]
     pub accept_timeout: Limit,
     /// Maximum of concurrent connections; further ones wait in the backlog
-    #[arg(long, value_name = "N", default_value = "1024")]
-    pub max_conns: NonZeroU32,
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_conns: u32,
     /// Maximum of concurrent connections per IPv4 address or IPv6 /64; further ones are closed
-    #[arg(long, value_name = "N")]
-    pub max_conns_per_ip: Option<NonZeroU32>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_conns_per_ip: Option<u32>,
     /// Close a connection after this long without data; 0 = never
     #[arg(long, value_name = "DURATION", value_parser = values::limit)]
     pub idle_timeout: Option<Limit>,
@@ -59,9 +58,9 @@ impl ServerLimitFlags {
     /// Fails as [`AccessRules::parse`] does.
     pub fn limits(&self, shutdown: &Shutdown) -> Result<ServerLimits, Failure> {
         Ok(ServerLimits {
-            max_accepts: if self.once { Some(1) } else { self.max_accepts.map(NonZeroU32::get) },
-            max_conns: self.max_conns.get(),
-            max_conns_per_ip: self.max_conns_per_ip.map(NonZeroU32::get),
+            max_accepts: if self.once { Some(1) } else { self.max_accepts },
+            max_conns: self.max_conns,
+            max_conns_per_ip: self.max_conns_per_ip,
             accept_timeout: self.accept_timeout.0,
             idle_timeout: self.idle_timeout.and_then(|limit| limit.0),
             grace: self.grace,

@@ -14,7 +14,6 @@ use crate::error::Failure;
 use crate::net::layer::Layer;
 #[cfg(feature = "tls")]
 use crate::net::tls::{
-    STACK,
     certificate::Identity,
     server::{Server, TlsServerOptions},
 };
@@ -68,8 +67,6 @@ pub struct ServerTls {
 pub struct TlsServer {
     /// The TLS layer of each connection.
     pub layer: Arc<dyn Layer>,
-    /// Bytes of stack that a thread with TLS needs.
-    pub stack: usize,
     /// SHA-256 of the server's certificate, in hexadecimal.
     pub sha256: String,
     /// Whether that certificate was generated for this run.
@@ -113,7 +110,7 @@ impl ServerTls {
             on_truncation: on_truncation(self.allow_truncation),
         })?;
         let (sha256, throw_away) = (server.sha256.to_string(), self.cert.is_none());
-        Ok(Some(TlsServer { layer: Arc::new(server), stack: STACK, sha256, throw_away }))
+        Ok(Some(TlsServer { layer: Arc::new(server), sha256, throw_away }))
     }
 
     /// Fails with code 2 if `--tls` was given: this build has no TLS.

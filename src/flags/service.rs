@@ -5,17 +5,18 @@ use clap::{Args, ValueEnum};
 use super::exec::ExecFlags;
 use super::files::FileServiceFlags;
 use super::messages::MessageFlags;
-use crate::datagram::server::{handler::Handler, print::PrintFormat};
+use crate::datagram::server::handler::Handler;
+use crate::datagram::server::print::{PayloadPrinter, PrintFormat};
 use crate::error::{Failure, Phase};
 use crate::flags::pipe::PipeFlags;
 use crate::flags::stream_only;
 use crate::net::stdio::StdStreams;
-use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::server::limits::ServerLimits;
 use crate::service::Service;
+use crate::service::broadcast::Broadcast;
 use crate::service::chargen::Chargen;
-use crate::service::chat::{Chat, broadcast::Broadcast};
+use crate::service::chat::Chat;
 use crate::service::discard::Discard;
 use crate::service::echo::Echo;
 use crate::service::exec::Exec;
@@ -122,9 +123,14 @@ impl ServiceFlags {
             ServiceName::Reply => by(self.default_reply()),
             ServiceName::Echo => Ok(Handler::Echo),
             ServiceName::Discard => Ok(Handler::Discard),
-            ServiceName::Pipe => Ok(Handler::Print(PrintFormat::Bare)),
+            ServiceName::Pipe => Ok(Handler::Print(PayloadPrinter::new(PrintFormat::Bare))),
             ServiceName::Exec => Ok(Handler::Exec(self.exec.program()?)),
-            _ => Err(Failure::usage(Phase::File, "--service", "needs a stream")),
+            ServiceName::Chargen
+            | ServiceName::File
+            | ServiceName::Chat
+            | ServiceName::Broadcast => {
+                Err(Failure::usage(Phase::File, "--service", "needs a stream"))
+            }
         }
     }
 
@@ -133,20 +139,8 @@ impl ServiceFlags {
         self.name() == ServiceName::Exec
     }
 
-    /// The sandbox of a server with this service once it listens; `None` for programs, and for
-    /// directories in which files are saved.
-    pub fn sandbox_policy(&self) -> Option<SandboxPolicy> {
-        match self.name() {
-            ServiceName::Exec => None,
-            ServiceName::File if self.files.save.is_some() => None,
-            // The file is opened for each connection.
-            ServiceName::File => Some(SandboxPolicy { reads: true, ..SandboxPolicy::default() }),
-            _ => Some(SandboxPolicy::default()),
-        }
-    }
-
     /// The selected service, or the one that another flag implies.
-    fn name(&self) -> ServiceName {
+    pub fn name(&self) -> ServiceName {
         let has_text = self.messages.greeting.is_some() || self.messages.reply.is_some();
         let implied = if self.files.first_given().is_some() {
             ServiceName::File
@@ -174,7 +168,7 @@ impl ServiceFlags {
             let why = "cannot be used with --service chat, which forwards lines";
             return Err(Failure::usage(Phase::Receive, "--framing length", why));
         }
-        Chat::new(self.messages.framing(), self.messages.max_message(), std)
+        Ok(Chat::new(self.messages.framing(), self.messages.max_message(), std))
     }
 
     /// Rejects a flag that would have no effect.
@@ -194,7 +188,7 @@ impl ServiceFlags {
         ];
         let Some(flag) = unused.into_iter().flatten().next() else { return Ok(()) };
         let name = name.to_possible_value().map(|value| value.get_name().to_string());
-        let why = format!("means nothing to the service {}", name.unwrap_or_default());
+        let why = format!("has no effect with the service {}", name.unwrap_or_default());
         Err(Failure::usage(Phase::File, flag, why))
     }
 }

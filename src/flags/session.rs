@@ -38,7 +38,7 @@ pub struct SessionFlags {
     /// Limit each direction to SIZE bytes per second
     #[arg(long, value_name = "SIZE/s", value_parser = values::rate)]
     pub rate: Option<u64>,
-    /// Wait this long between connecting and sending
+    /// Time between connecting and sending
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::duration)]
     pub delay: Duration,
     /// Write a hex dump of both directions to FILE (- is stderr)
@@ -64,7 +64,7 @@ pub struct SessionFlags {
     pub keep_empty: bool,
     /// Print the peer's control characters unchanged at a prompt on a terminal
     ///
-    /// Without this flag only text, line ends, tabs and colour (SGR) sequences reach the terminal
+    /// Without this flag only text, line ends, tabs and color (SGR) sequences reach the terminal
     /// unchanged; other control characters and bytes that are not UTF-8 are printed as \xNN.
     #[arg(long)]
     pub raw_output: bool,
@@ -72,7 +72,7 @@ pub struct SessionFlags {
     #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
           value_parser = values::limit)]
     pub idle_timeout: Limit,
-    /// Timeout for the complete run; 0 = none [default of a script: 10s]
+    /// Timeout of the complete run; 0 = none [default of a script: 10s]
     #[arg(long, value_name = "DURATION", value_parser = values::limit)]
     pub timeout: Option<Limit>,
 }

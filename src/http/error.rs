@@ -17,6 +17,8 @@ pub struct Error {
 
 /// The hint of an error that `--lenient` accepts.
 pub const LENIENT: &str = "--lenient accepts it";
+/// The hint of a head that is too large.
+pub const MAX_HEADER: &str = "--max-header SIZE accepts a larger one";
 /// The hint of a broken content coding.
 const NO_DECODE: &str = "--no-decode writes the body without decoding";
 

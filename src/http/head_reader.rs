@@ -3,7 +3,7 @@
 //! A malformed line fails when it is complete, another protocol at its first wrong byte, so that
 //! http-get does not wait for the end of something that is no head.
 
-use super::error::Error;
+use super::error::{Error, MAX_HEADER};
 use super::head::Head;
 use super::syntax::{Leniency, strip_line_end};
 
@@ -75,7 +75,8 @@ impl HeadReader {
             }
             if too_large {
                 let limit = self.max_bytes;
-                return Err(Error::limit(format!("header larger than the limit of {limit} bytes")));
+                let why = format!("header larger than the limit of {limit} bytes");
+                return Err(Error::limit(why).with_hint(MAX_HEADER));
             }
             if end.is_some()
                 && let Some(head) = self.line_ended()?

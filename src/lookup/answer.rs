@@ -7,7 +7,7 @@ use dns_lookup::AddrInfo;
 
 use super::question::LookupQuestion;
 use crate::error::Failure;
-use crate::report::lookup::{LookupReport, Record, RecordFormat, Sockaddr, Tuple};
+use crate::report::event::lookup::{LookupReport, Record, RecordFormat, Sockaddr, Tuple};
 use crate::resolver::dns;
 use crate::resolver::getaddrinfo;
 

@@ -127,7 +127,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::lookup::{LookupReport, LookupStatus};
+    use crate::report::event::lookup::{LookupReport, LookupStatus};
     use std::os::fd::AsFd;
     use std::sync::atomic::AtomicUsize;
     use std::thread;

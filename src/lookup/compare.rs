@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::no_answer::{LookupResult, NoAnswer};
 use crate::error::{ExitCode, Failure, Phase};
-use crate::report::lookup::{LookupReport, LookupSource, LookupStatus, View};
+use crate::report::event::lookup::{LookupReport, LookupSource, LookupStatus, View};
 
 /// Compares the answers of the system with those of DNS. It is a difference (1) if one of them has no
 /// answer, an unknown name (6) if both have none. A source that failed (75, 28, 8) determines the

@@ -6,10 +6,11 @@ use super::answer::Note;
 use super::no_answer::{LookupResult, NoAnswer};
 use super::query::{Query, merge_names};
 use crate::error::{ExitCode, Failure, Phase};
-use crate::report::lookup::LookupStatus;
+use crate::report::event::lookup::LookupStatus;
 use crate::resolver::dns;
 use crate::resolver::dns::{
-    Answered, Outcome, QueryOptions, Question, RecordData, RecordType, ResourceRecord, SearchList,
+    Outcome, QueryOptions, Question, ReceivedResponse, RecordData, RecordType, ResourceRecord,
+    SearchList,
 };
 use crate::resolver::{Family, getaddrinfo};
 
@@ -94,8 +95,8 @@ impl Query<'_> {
         Err(skipped.into_iter().max_by_key(search_rank).unwrap_or_else(|| no_data(name, "any", "")))
     }
 
-    /// Returns the records of a question; without any, the error says whether the name exists, and
-    /// names the `wanted` types.
+    /// Returns the records of a question; without any, the status is whether the name exists, and the
+    /// message names the `wanted` types.
     fn records(
         &self,
         question: &Question,
@@ -107,7 +108,7 @@ impl Query<'_> {
             let is_empty = records.is_empty();
             return if is_empty { Err(no_data(target, wanted, "")) } else { Ok(records) };
         }
-        let Answered { response, server, .. } = self.send(question, target)?;
+        let ReceivedResponse { response, server, .. } = self.query_servers(question, target)?;
         let suffix = response.explanation_suffix();
         match response.outcome {
             Outcome::NxDomain => {
@@ -125,33 +126,37 @@ impl Query<'_> {
         }
     }
 
-    fn send(&self, question: &Question, target: &str) -> Result<Answered, Failure> {
+    fn query_servers(
+        &self,
+        question: &Question,
+        target: &str,
+    ) -> Result<ReceivedResponse, Failure> {
         let servers =
             self.options.server.map_or_else(dns::configured, |server| Ok(vec![server]))?;
         let options = QueryOptions {
-            tcp: self.options.tcp,
+            tcp_only: self.options.tcp,
             deadline: self.deadline,
             timeout: self.options.timeout.unwrap_or_default(),
         };
         let names: Vec<String> = servers.iter().map(SocketAddr::to_string).collect();
         self.note(Note::Traffic(format!("> {question} to {}", names.join(" or "))));
-        let answered = dns::query_any(question, &servers, options).map_err(|mut failure| {
+        let received = dns::query_any(question, &servers, options).map_err(|mut failure| {
             failure.target = target.to_string();
             failure
         })?;
-        for record in &answered.response.records {
+        for record in &received.response.records {
             self.note(Note::Traffic(format!(
                 "< {} {} {} {}",
                 record.owner, record.ttl, record.kind, record.data
             )));
         }
-        self.note(Note::Step(step(question, &answered)));
-        if !answered.mismatches.is_empty() {
-            let Answered { server, mismatches, .. } = &answered;
+        self.note(Note::Step(step(question, &received)));
+        if !received.mismatches.is_empty() {
+            let ReceivedResponse { server, mismatches, .. } = &received;
             let ignored = format!("{question}: before the reply of {server}, ignored {mismatches}");
             self.note(Note::Warning(ignored));
         }
-        Ok(answered)
+        Ok(received)
     }
 }
 
@@ -182,9 +187,9 @@ fn addresses_in(records: &[ResourceRecord]) -> Vec<SocketAddr> {
     records.iter().filter_map(address).collect()
 }
 
-fn step(question: &Question, answered: &Answered) -> String {
-    let Answered { response, server, .. } = answered;
-    let protocol = if answered.tcp { "TCP" } else { "UDP" };
+fn step(question: &Question, received: &ReceivedResponse) -> String {
+    let ReceivedResponse { response, server, .. } = received;
+    let protocol = if received.tcp { "TCP" } else { "UDP" };
     let result = match response.outcome {
         Outcome::NxDomain => "NXDOMAIN".to_string(),
         Outcome::NoData => "NODATA".to_string(),

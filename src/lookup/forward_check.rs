@@ -7,7 +7,7 @@ use super::answer::{Note, format_addresses, same_address};
 use super::no_answer::{LookupResult, NoAnswer};
 use super::query::Query;
 use crate::error::{ExitCode, Failure};
-use crate::report::lookup::{Check, CheckOutcome, LookupSource};
+use crate::report::event::lookup::{ForwardLookup, ForwardOutcome, LookupSource};
 use crate::resolver;
 use crate::resolver::{Family, getaddrinfo, hosts_file};
 
@@ -16,14 +16,15 @@ const EXTRA_NAME_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The forward lookup of one name.
 pub struct ForwardCheck {
-    pub check: Check,
+    /// What is known of it.
+    pub lookup: ForwardLookup,
     /// The failure, if the resolver failed.
     pub failure: Option<Failure>,
 }
 
 /// Whether one of the names has the address.
 pub fn is_confirmed(checks: &[ForwardCheck]) -> bool {
-    checks.iter().any(|one| one.check.outcome == CheckOutcome::Confirmed)
+    checks.iter().any(|one| one.lookup.outcome == ForwardOutcome::Confirmed)
 }
 
 /// Looks up each name. They share the time that is left, so that a server that does not reply for
@@ -41,14 +42,14 @@ pub fn check_names(query: &Query<'_>, names: &[String], address: SocketAddr) -> 
             now + if is_extra { remaining.min(EXTRA_NAME_TIMEOUT) } else { remaining }
         });
         let one = check_name(&query.with_deadline(share), name, address);
-        query.note(Note::Step(step(&one.check)));
+        query.note(Note::Step(step(&one.lookup)));
         checks.push(one);
     }
     checks
 }
 
 fn check_name(query: &Query<'_>, name: &str, address: SocketAddr) -> ForwardCheck {
-    let check = |outcome, addresses: &[SocketAddr], cause: Option<String>| Check {
+    let lookup = |outcome, addresses: &[SocketAddr], cause: Option<String>| ForwardLookup {
         address: getaddrinfo::format_ip(&address),
         name: name.to_string(),
         outcome,
@@ -57,36 +58,36 @@ fn check_name(query: &Query<'_>, name: &str, address: SocketAddr) -> ForwardChec
     };
     if matches!(getaddrinfo::numeric(name, Family::Any), Ok(Some(_))) {
         let cause = Some("a name that is itself an address proves nothing".into());
-        return ForwardCheck { check: check(CheckOutcome::Refused, &[], cause), failure: None };
+        return ForwardCheck { lookup: lookup(ForwardOutcome::Refused, &[], cause), failure: None };
     }
     match forward(query, name, address) {
         Ok(found) => {
-            let outcome = if lists(&found, &address) {
-                CheckOutcome::Confirmed
+            let outcome = if contains(&found, &address) {
+                ForwardOutcome::Confirmed
             } else {
-                CheckOutcome::Elsewhere
+                ForwardOutcome::Elsewhere
             };
-            ForwardCheck { check: check(outcome, &found, None), failure: None }
+            ForwardCheck { lookup: lookup(outcome, &found, None), failure: None }
         }
         Err(NoAnswer { failure, .. }) => {
             let outcome = outcome_of(&failure);
-            let check = check(outcome, &[], Some(failure.cause()));
-            let failure = (outcome != CheckOutcome::Unresolved).then_some(failure);
-            ForwardCheck { check, failure }
+            let lookup = lookup(outcome, &[], Some(failure.cause()));
+            let failure = (outcome != ForwardOutcome::Unresolved).then_some(failure);
+            ForwardCheck { lookup, failure }
         }
     }
 }
 
-fn lists(found: &[SocketAddr], address: &SocketAddr) -> bool {
+fn contains(found: &[SocketAddr], address: &SocketAddr) -> bool {
     found.iter().any(|listed| same_address(listed, address))
 }
 
-fn outcome_of(failure: &Failure) -> CheckOutcome {
+fn outcome_of(failure: &Failure) -> ForwardOutcome {
     match failure.code {
-        ExitCode::Resolve | ExitCode::Usage => CheckOutcome::Unresolved,
-        ExitCode::Timeout => CheckOutcome::Timeout,
-        ExitCode::Protocol => CheckOutcome::Invalid,
-        _ => CheckOutcome::Failing,
+        ExitCode::Resolve | ExitCode::Usage => ForwardOutcome::Unresolved,
+        ExitCode::Timeout => ForwardOutcome::Timeout,
+        ExitCode::Protocol => ForwardOutcome::Invalid,
+        _ => ForwardOutcome::Failing,
     }
 }
 
@@ -99,7 +100,7 @@ fn forward(query: &Query<'_>, name: &str, address: SocketAddr) -> LookupResult<S
             Err(failed) if !failed.is_definitive() => {
                 // A server that fails for the other family only may still confirm the address.
                 let found = query_dns(family_of(address)).ok();
-                found.filter(|found| lists(found, &address)).ok_or(failed)
+                found.filter(|found| contains(found, &address)).ok_or(failed)
             }
             result => result,
         };
@@ -124,7 +125,7 @@ fn family_of(address: SocketAddr) -> Family {
     }
 }
 
-fn step(check: &Check) -> String {
-    let detail = check.cause.clone().unwrap_or_else(|| check.addresses.join(", "));
-    format!("{}: {}: {detail}", check.name, check.outcome)
+fn step(lookup: &ForwardLookup) -> String {
+    let detail = lookup.cause.clone().unwrap_or_else(|| lookup.addresses.join(", "));
+    format!("{}: {}: {detail}", lookup.name, lookup.outcome)
 }

@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use crate::error::{ExitCode, Failure};
-use crate::report::lookup::{LookupReport, LookupStatus};
+use crate::report::event::lookup::{LookupReport, LookupStatus};
 
 /// The addresses, names or records that were found.
 pub type LookupResult<T> = Result<Vec<T>, NoAnswer>;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::report::lookup::LookupSource;
+use crate::report::event::lookup::LookupSource;
 use crate::resolver::Family;
 use crate::resolver::dns::RecordType;
 

@@ -5,9 +5,9 @@ use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::Report;
 use crate::report::context::Context;
+use crate::report::event::lookup::{LookupReport, shown};
 use crate::report::event::{Event, Level};
 use crate::report::json;
-use crate::report::lookup::{LookupReport, shown};
 use crate::report::progress::Progress;
 use crate::shutdown::{Shutdown, ShutdownReason};
 

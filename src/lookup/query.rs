@@ -8,14 +8,14 @@ use super::answer::{Note, format_addresses};
 use super::no_answer::LookupResult;
 use super::options::LookupOptions;
 use crate::error::{Failure, Phase};
-use crate::report::lookup::LookupSource;
+use crate::report::event::lookup::LookupSource;
 use crate::resolver::{getaddrinfo, hosts_file};
 
 /// The lookup of one question, with its deadline.
 #[derive(Clone, Copy)]
 pub struct Query<'a> {
     pub options: &'a LookupOptions,
-    /// When to give up; `None` is no limit.
+    /// When the lookup ends without an answer; `None` is no limit.
     pub deadline: Option<Instant>,
     pub notes: &'a RefCell<Vec<Note>>,
 }

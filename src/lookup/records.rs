@@ -6,7 +6,7 @@ use super::answer::{Answer, record};
 use super::no_answer::NoAnswer;
 use super::query::Query;
 use super::question::LookupQuestion;
-use crate::report::lookup::{LookupReport, RecordFormat};
+use crate::report::event::lookup::{LookupReport, RecordFormat};
 use crate::resolver::dns::{RecordData, RecordType, ResourceRecord};
 
 impl Query<'_> {

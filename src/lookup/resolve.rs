@@ -12,7 +12,7 @@ use super::query::Query;
 use super::question::LookupQuestion;
 use super::services::services;
 use super::verify::verify;
-use crate::report::lookup::{LookupReport, LookupSource};
+use crate::report::event::lookup::{LookupReport, LookupSource};
 use crate::resolver::{self, getaddrinfo};
 
 /// Answers `question`, until `deadline`. An error is part of the answer.

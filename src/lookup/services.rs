@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use crate::error::{Failure, Phase};
-use crate::report::lookup::{LookupReport, ServiceEntry};
+use crate::report::event::lookup::{LookupReport, ServiceEntry};
 use crate::resolver;
 
 /// Returns the entries of services(5) for a name or a number, of one protocol or of both.

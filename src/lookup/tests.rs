@@ -10,7 +10,7 @@ use super::resolve::resolve;
 use super::{LookupOptions, QuestionList, VerifyOptions, run};
 use crate::net::stdout::Stdout;
 use crate::report::Verbosity;
-use crate::report::lookup::{LookupSource, LookupStatus};
+use crate::report::event::lookup::{LookupSource, LookupStatus};
 use crate::resolver::Family;
 use crate::resolver::dns::RecordType;
 use crate::shutdown::ShutdownReason;
@@ -211,7 +211,7 @@ fn address_is_verified_by_its_names() {
             ("192.0.2.2", LookupStatus::Mismatch, 1, "Got hostname b.test, but on forward"),
             ("192.0.2.3", LookupStatus::ForwardFailed, 1, "could not be forward-resolved"),
             ("192.0.2.5", LookupStatus::ForwardFailed, 1, "itself an address proves nothing"),
-            ("192.0.2.7", LookupStatus::None, 1, "this may be normal"),
+            ("192.0.2.7", LookupStatus::NoName, 1, "this may be normal"),
             ("192.0.2.4", LookupStatus::Failing, 75, ""),
             ("192.0.2.6", LookupStatus::Failing, 75, ""),
             ("missing.test", LookupStatus::NxDomain, 6, ""),

@@ -12,7 +12,9 @@ use super::options::LookupOptions;
 use super::query::Query;
 use super::question::LookupQuestion;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::report::lookup::{Check, CheckOutcome, LookupReport, LookupSource, LookupStatus, shown};
+use crate::report::event::lookup::{
+    ForwardLookup, ForwardOutcome, LookupReport, LookupSource, LookupStatus, shown,
+};
 use crate::resolver::{getaddrinfo, hosts_file};
 
 /// What the names of an address prove.
@@ -26,65 +28,70 @@ use crate::resolver::{getaddrinfo, hosts_file};
 /// | there are no names | none | 0, with `--strict` 1 |
 ///
 /// The reverse lookup itself may fail too.
-struct Verdict {
+struct VerifyOutcome {
     status: LookupStatus,
     code: ExitCode,
     /// The line that is printed; none if the resolver failed.
     text: Option<String>,
     failure: Option<Failure>,
-    checks: Vec<Check>,
+    checks: Vec<ForwardLookup>,
 }
 
-impl Verdict {
-    /// Derives the verdict about `address`, as it is printed, from the forward lookups of its names.
-    fn of(options: &LookupOptions, address: &str, checks: Vec<ForwardCheck>) -> Verdict {
-        let is_confirmed = |one: &&ForwardCheck| one.check.outcome == CheckOutcome::Confirmed;
-        let confirmed = checks.iter().find(is_confirmed).map(|one| shown(&one.check.name));
+impl VerifyOutcome {
+    /// Derives the outcome for `address`, as it is printed, from the forward lookups of its names.
+    fn of(options: &LookupOptions, address: &str, checks: Vec<ForwardCheck>) -> VerifyOutcome {
+        let is_confirmed = |one: &&ForwardCheck| one.lookup.outcome == ForwardOutcome::Confirmed;
+        let confirmed = checks.iter().find(is_confirmed).map(|one| shown(&one.lookup.name));
         let (mut failures, mut all) = (Vec::new(), Vec::new());
-        for ForwardCheck { check, failure } in checks {
+        for ForwardCheck { lookup, failure } in checks {
             failures.extend(failure);
-            all.push(check);
+            all.push(lookup);
         }
         if let Some(name) = confirmed {
             let text = format!("Validated hostname: {name}");
-            return Verdict::new(LookupStatus::Validated, ExitCode::Done, text, all);
+            return VerifyOutcome::new(LookupStatus::Validated, ExitCode::Done, text, all);
         }
         if let Some(failure) = failures.into_iter().next() {
             return match options.timeout {
                 // A timeout of one of its lookups is one of the question.
                 Some(limit) if failure.timed_out() => {
-                    Verdict::failed(Failure::timeout(Phase::Resolve, address, limit), all)
+                    VerifyOutcome::failed(Failure::timeout(Phase::Resolve, address, limit), all)
                 }
-                _ => Verdict::failed(failure, all),
+                _ => VerifyOutcome::failed(failure, all),
             };
         }
         let address = shown(address);
-        let Some(Check { name, outcome, cause, .. }) = all.first() else {
+        let Some(ForwardLookup { name, outcome, cause, .. }) = all.first() else {
             let is_strict = options.verify.is_some_and(|verify| verify.strict);
             let code = if is_strict { ExitCode::Negative } else { ExitCode::Done };
             let text = format!("No host names available for {address}; this may be normal.");
-            return Verdict::new(LookupStatus::None, code, text, all);
+            return VerifyOutcome::new(LookupStatus::NoName, code, text, all);
         };
         let name = shown(name);
-        if *outcome == CheckOutcome::Elsewhere {
+        if *outcome == ForwardOutcome::Elsewhere {
             let text = format!(
                 "Got hostname {name}, but on forward lookup, original IP {address} did not appear \
                  in IP address list."
             );
-            return Verdict::new(LookupStatus::Mismatch, ExitCode::Negative, text, all);
+            return VerifyOutcome::new(LookupStatus::Mismatch, ExitCode::Negative, text, all);
         }
         let cause = shown(cause.as_deref().unwrap_or_default());
         let text = format!("Got hostname {name}, but it could not be forward-resolved: {cause}");
-        Verdict::new(LookupStatus::ForwardFailed, ExitCode::Negative, text, all)
+        VerifyOutcome::new(LookupStatus::ForwardFailed, ExitCode::Negative, text, all)
     }
 
-    fn new(status: LookupStatus, code: ExitCode, text: String, checks: Vec<Check>) -> Verdict {
-        Verdict { status, code, text: Some(text), failure: None, checks }
+    fn new(
+        status: LookupStatus,
+        code: ExitCode,
+        text: String,
+        checks: Vec<ForwardLookup>,
+    ) -> VerifyOutcome {
+        VerifyOutcome { status, code, text: Some(text), failure: None, checks }
     }
 
-    fn failed(failure: Failure, checks: Vec<Check>) -> Verdict {
+    fn failed(failure: Failure, checks: Vec<ForwardLookup>) -> VerifyOutcome {
         let (status, code) = (failure_status(&failure), failure.code);
-        Verdict { status, code, text: None, failure: Some(failure), checks }
+        VerifyOutcome { status, code, text: None, failure: Some(failure), checks }
     }
 }
 
@@ -107,13 +114,13 @@ pub fn verify(
 }
 
 /// Verifies `address`, which the output names `target`.
-fn verify_address(query: &Query<'_>, target: &str, address: SocketAddr) -> Verdict {
+fn verify_address(query: &Query<'_>, target: &str, address: SocketAddr) -> VerifyOutcome {
     let names = match query.names(target, address) {
         Ok(names) => names,
         Err(no_answer) if no_answer.is_definitive() => Vec::new(),
-        Err(NoAnswer { failure, .. }) => return Verdict::failed(failure, Vec::new()),
+        Err(NoAnswer { failure, .. }) => return VerifyOutcome::failed(failure, Vec::new()),
     };
-    Verdict::of(query.options, target, check_all_names(query, target, address, &names))
+    VerifyOutcome::of(query.options, target, check_all_names(query, target, address, &names))
 }
 
 /// Looks up `names`, and where none of them has the address, those that DNS has beside the hosts
@@ -147,20 +154,21 @@ fn halfway(deadline: Option<Instant>) -> Option<Instant> {
 }
 
 /// Merges the results for all addresses of a question; the worst one determines the status.
-fn merge(verdicts: Vec<Verdict>) -> Answer {
+fn merge(outcomes: Vec<VerifyOutcome>) -> Answer {
     let mut answer = Answer::ok(LookupReport::default());
     let (mut texts, mut checks) = (Vec::new(), Vec::new());
-    for verdict in verdicts {
-        texts.extend(verdict.text);
-        checks.extend(verdict.checks);
-        let code = verdict.code.number();
+    for outcome in outcomes {
+        texts.extend(outcome.text);
+        checks.extend(outcome.checks);
+        let code = outcome.code.number();
         if answer.result.status == LookupStatus::Ok || code > answer.result.code {
-            (answer.result.status, answer.result.code) = (verdict.status, code);
-            answer.failure = verdict.failure;
+            (answer.result.status, answer.result.code) = (outcome.status, code);
+            answer.failure = outcome.failure;
         }
     }
     answer.result.cause = answer.failure.as_ref().map(Failure::cause);
-    answer.result.names = Some(checks.iter().map(|check: &Check| check.name.clone()).collect());
+    answer.result.names =
+        Some(checks.iter().map(|check: &ForwardLookup| check.name.clone()).collect());
     answer.result.verdict = (!texts.is_empty()).then(|| texts.join("\n"));
     answer.result.checks = Some(checks);
     answer
@@ -186,45 +194,45 @@ mod tests {
         }
     }
 
-    fn check(name: &str, outcome: CheckOutcome) -> ForwardCheck {
-        let failing = outcome == CheckOutcome::Failing;
+    fn check(name: &str, outcome: ForwardOutcome) -> ForwardCheck {
+        let failing = outcome == ForwardOutcome::Failing;
         let failure = failing.then(|| Failure::resolver(name, "SERVFAIL"));
         let (address, addresses) = ("192.0.2.1".to_string(), Vec::new());
         let cause = Some("no such name".to_string());
-        let check = Check { address, name: name.into(), outcome, addresses, cause };
-        ForwardCheck { check, failure }
+        let lookup = ForwardLookup { address, name: name.into(), outcome, addresses, cause };
+        ForwardCheck { lookup, failure }
     }
 
     #[test]
-    fn names_of_an_address_have_one_verdict() {
-        use CheckOutcome::{Confirmed, Elsewhere, Failing, Refused, Unresolved};
+    fn names_of_an_address_have_one_outcome() {
+        use ForwardOutcome::{Confirmed, Elsewhere, Failing, Refused, Unresolved};
         for (outcomes, status, code, strict_code, text) in [
             (&[Elsewhere, Failing, Confirmed][..], LookupStatus::Validated, 0, 0, "Validated"),
             (&[Elsewhere, Failing], LookupStatus::Failing, 75, 75, ""),
             (&[Elsewhere, Unresolved], LookupStatus::Mismatch, 1, 1, "did not appear"),
             (&[Unresolved, Elsewhere], LookupStatus::ForwardFailed, 1, 1, "could not be"),
             (&[Refused], LookupStatus::ForwardFailed, 1, 1, "could not be"),
-            (&[], LookupStatus::None, 0, 1, "may be normal"),
+            (&[], LookupStatus::NoName, 0, 1, "may be normal"),
         ] {
-            let verdicts = [false, true].map(|strict| {
+            let both = [false, true].map(|strict| {
                 let checks = outcomes.iter().map(|one| check("n", *one)).collect();
-                Verdict::of(&options(strict), "192.0.2.1", checks)
+                VerifyOutcome::of(&options(strict), "192.0.2.1", checks)
             });
-            let codes = verdicts.each_ref().map(|verdict| verdict.code.number());
-            let [verdict, _] = verdicts;
-            assert_eq!((verdict.status, codes), (status, [code, strict_code]), "{outcomes:?}");
-            assert_eq!(verdict.text.is_none(), text.is_empty());
-            assert!(verdict.text.unwrap_or_default().contains(text));
+            let codes = both.each_ref().map(|one| one.code.number());
+            let [lenient, _] = both;
+            assert_eq!((lenient.status, codes), (status, [code, strict_code]), "{outcomes:?}");
+            assert_eq!(lenient.text.is_none(), text.is_empty());
+            assert!(lenient.text.unwrap_or_default().contains(text));
         }
     }
 
     #[test]
     fn worst_address_decides_and_every_line_is_printed() {
-        let of = |outcome| Verdict::of(&options(false), "a", vec![check("n", outcome)]);
+        let of = |outcome| VerifyOutcome::of(&options(false), "a", vec![check("n", outcome)]);
         let answer = merge(vec![
-            of(CheckOutcome::Confirmed),
-            of(CheckOutcome::Failing),
-            of(CheckOutcome::Elsewhere),
+            of(ForwardOutcome::Confirmed),
+            of(ForwardOutcome::Failing),
+            of(ForwardOutcome::Elsewhere),
         ]);
         assert_eq!((answer.result.status, answer.result.code), (LookupStatus::Failing, 75));
         assert_eq!(answer.result.cause.as_deref(), Some("SERVFAIL"));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// idle: the first request of a new connection may be in flight.
 pub const IDLE_AFTER: Duration = Duration::from_millis(300);
 
-/// Whether a connection waits for its peer and owes it no reply. Clones share the state.
+/// Whether a connection waits for its peer and and has no unanswered request. Clones share the state.
 #[derive(Debug, Clone)]
 pub struct Activity(Arc<State>);
 

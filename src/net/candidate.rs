@@ -14,7 +14,7 @@ pub(super) struct Candidate {
 
 impl Candidate {
     /// Calls connect(2), and returns its result if it has one already. After an interruption by a
-    /// signal the connection may be in progress or not: a second call finds out.
+    /// signal the connection may be in progress or not: a second call returns the error.
     pub fn start(&self) -> Option<io::Result<()>> {
         let address = self.address.into();
         let begun =

@@ -6,6 +6,7 @@ use serde::Serialize;
 use socket2::Socket;
 
 use super::address::Address;
+use crate::error::{ExitCode, Failure};
 use crate::shutdown::ShutdownReason;
 
 /// Properties of an established connection.
@@ -90,6 +91,34 @@ impl From<ShutdownReason> for EndedBy {
     }
 }
 
+impl From<&Failure> for EndedBy {
+    fn from(failure: &Failure) -> EndedBy {
+        match (failure.code, failure.errno()) {
+            (ExitCode::Timeout, _) => EndedBy::Timeout,
+            (ExitCode::Interrupted | ExitCode::Terminated, _) => EndedBy::Signal,
+            (_, Some(errno)) if is_peer_error(errno) => EndedBy::Reset,
+            (ExitCode::Partial | ExitCode::Send | ExitCode::Receive, None) => EndedBy::Reset,
+            _ => EndedBy::Local,
+        }
+    }
+}
+
+/// Whether the error number is caused by the peer or the network (tcp(7), ip(7)).
+fn is_peer_error(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::ECONNRESET
+            | libc::EPIPE
+            | libc::ETIMEDOUT
+            | libc::ENOTCONN
+            | libc::ECONNABORTED
+            | libc::ECONNREFUSED
+            | libc::EHOSTUNREACH
+            | libc::ENETUNREACH
+            | libc::EPROTO
+    )
+}
+
 impl EndedBy {
     /// The name that events use.
     pub fn name(self) -> &'static str {
@@ -129,4 +158,27 @@ fn credentials(socket: &Socket) -> Option<PeerCredentials> {
 #[cfg(not(target_os = "linux"))]
 fn credentials(_: &Socket) -> Option<PeerCredentials> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Phase;
+    use std::io;
+
+    #[test]
+    fn failure_has_what_ended_its_connection() {
+        let os = |errno| io::Error::from_raw_os_error(errno);
+        for (failure, expected) in [
+            (Failure::idle(Phase::Receive, "p"), EndedBy::Timeout),
+            (Failure::receive("p", os(libc::ECONNRESET), 0), EndedBy::Reset),
+            (Failure::send("p", os(libc::EPIPE), 1, 0), EndedBy::Reset),
+            (Failure::receive("p", io::Error::other("malformed"), 0), EndedBy::Reset),
+            (Failure::receive("p", os(libc::ENOMEM), 0), EndedBy::Local),
+            (Failure::write_file("f", os(libc::ENOSPC)), EndedBy::Local),
+            (Failure::shutdown(Phase::Send, "p", ShutdownReason::Interrupt), EndedBy::Signal),
+        ] {
+            assert_eq!(EndedBy::from(&failure), expected, "{failure}");
+        }
+    }
 }

@@ -16,8 +16,9 @@ use super::endpoint::Endpoint;
 use super::happy_eyeballs;
 use super::layer::{HandshakeContext, Layer};
 use super::name_lookup::NameLookup;
-use super::proxy::{Proxy, Route, Target};
-use super::retry::Retry;
+use super::proxy::{Proxy, Target};
+use super::retry::RetryPolicy;
+use super::route::Route;
 use super::socket::SocketOptions;
 use super::socket_event::{OnSocketEvent, SocketEvent};
 use super::stream::Stream;
@@ -34,13 +35,13 @@ pub struct Dialer {
     /// Address families to use.
     pub family: Family,
     /// Options of the socket.
-    pub options: SocketOptions,
+    pub socket_options: SocketOptions,
     /// The local address; port 0 lets the kernel choose.
     pub source: Option<SocketAddr>,
     /// Limit of one attempt: name, TCP and layers together.
     pub timeout: Option<Duration>,
     /// Further attempts.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     /// Directly, or through a proxy.
     pub route: Route,
     /// The layer around the connection to the target (TLS).
@@ -66,8 +67,8 @@ impl Dialer {
         tracing::debug!(target = %self.endpoint, route, layer, "connects");
         let stream = match &self.route {
             Route::Direct => self.connect_direct(attempt)?,
-            Route::To(proxy) => return self.connect_to(proxy, attempt),
-            Route::Through(proxy) => self.connect_via_proxy(proxy, attempt)?,
+            Route::ForwardProxy(proxy) => return self.connect_to(proxy, attempt),
+            Route::Tunnel(proxy) => self.connect_via_proxy(proxy, attempt)?,
             Route::Unix(name) => unix::dial(name, self.timeout, attempt.shutdown, attempt.emit)?,
         };
         match &self.layer {
@@ -141,8 +142,8 @@ impl Dialer {
         address: &SocketAddr,
         emit: OnSocketEvent<'_>,
     ) -> Result<Socket, Failure> {
-        let socket = self.options.tcp_socket(address)?;
-        emit(SocketEvent::socket(address, ""));
+        let socket = self.socket_options.tcp_socket(address)?;
+        emit(SocketEvent::socket(address, None));
         if let Some(source) = self.source {
             let failed = |e| with_zone_hint(Failure::new(Phase::Bind, source, e), &source);
             socket.set_reuse_address(true).map_err(failed)?;

@@ -48,7 +48,7 @@ pub(super) fn connect(
 ) -> Result<Candidate, Failure> {
     let waiting = interleave(addresses);
     let (preferred, is_only) = (waiting.front().copied(), waiting.len() == 1);
-    tracing::debug!(addresses = waiting.len(), "connects to all, a little apart");
+    tracing::debug!(addresses = waiting.len(), "connecting");
     let (running, next_start) = (Vec::new(), Instant::now());
     let mut race =
         Race { attempt, open, waiting, running, next_start, preferred, failure: None, is_only };
@@ -168,7 +168,7 @@ impl Race<'_> {
         match result {
             None => self.running.push(candidate),
             Some(Ok(())) => {
-                tracing::debug!(%address, "is connected first");
+                tracing::debug!(%address, "connected");
                 (self.attempt.emit)(SocketEvent::Connected(address.into()));
                 return Some(candidate);
             }
@@ -184,7 +184,7 @@ impl Race<'_> {
             _ => failure.cause(),
         };
         (self.attempt.emit)(SocketEvent::Failed(address.into(), cause));
-        tracing::debug!(%address, cause = failure.cause(), "failed, the next is due");
+        tracing::debug!(%address, cause = failure.cause(), "failed; trying the next address");
         self.next_start = Instant::now();
         if self.failure.is_none() || self.preferred == Some(address) {
             self.failure = Some(failure);

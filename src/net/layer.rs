@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -23,9 +24,19 @@ pub trait Layer: fmt::Debug + Send + Sync {
     ///
     /// Fails at the phase of the layer; with 28 when the handshake times out.
     fn wrap(&self, stream: Stream, context: &HandshakeContext<'_>) -> Result<Stream, Failure>;
+
+    /// Bytes of stack that the layer needs on a thread that uses the wrapped stream.
+    fn stack_size(&self) -> usize {
+        0
+    }
 }
 
-/// What a handshake needs to know: its target, its limits, and where its steps are reported.
+/// Bytes of stack that an optional layer needs.
+pub fn stack_size(layer: Option<&Arc<dyn Layer>>) -> usize {
+    layer.map_or(0, |layer| layer.stack_size())
+}
+
+/// The target and limits of a handshake: its target, its limits, and where its steps are reported.
 pub struct HandshakeContext<'a> {
     /// The peer, as error lines name it.
     pub target: String,

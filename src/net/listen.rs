@@ -24,7 +24,7 @@ pub struct ListenOptions<'a> {
     /// Only this family.
     pub family: Family,
     /// Options on the socket.
-    pub options: SocketOptions,
+    pub socket_options: SocketOptions,
     /// The deadline for resolving the host.
     pub deadline: Deadline<'a>,
     /// Receives the steps.
@@ -75,11 +75,11 @@ impl ListenOptions<'_> {
     pub fn listen(&self, backlog: i32) -> Result<Listener, Failure> {
         let socket = self.bind_first(Type::STREAM)?;
         Listener::start(socket, None, backlog, self.emit)
-            .map_err(|e| self.with_hints(Failure::new(Phase::Listen, self, e)))
+            .map_err(|e| self.with_hints(Failure::new(Phase::Listen, self, e), Type::STREAM))
     }
 
     /// Binds a UDP socket, blocking; fails as [`ListenOptions::listen`] does.
-    pub fn datagram(&self) -> Result<Socket, Failure> {
+    pub fn bind_datagram(&self) -> Result<Socket, Failure> {
         self.bind_first(Type::DGRAM)
     }
 
@@ -119,13 +119,13 @@ impl ListenOptions<'_> {
     }
 
     fn bind(&self, kind: Type, address: &SocketAddr) -> Result<Socket, Failure> {
-        let opened = self.options.open(kind, address);
+        let opened = self.socket_options.open(kind, address);
         let socket = opened.map_err(|failure| failure.with_code(ExitCode::Bind))?;
-        let kind_name = if kind == Type::STREAM { ", TCP" } else { ", UDP" };
-        (self.emit)(SocketEvent::socket(address, kind_name));
+        let protocol = if kind == Type::STREAM { "TCP" } else { "UDP" };
+        (self.emit)(SocketEvent::socket(address, Some(protocol)));
         self.prepare(&socket, kind, address)
             .and_then(|()| socket.bind(&(*address).into()))
-            .map_err(|e| self.with_hints(Failure::new(Phase::Bind, address, e)))
+            .map_err(|e| self.with_hints(Failure::new(Phase::Bind, address, e), kind))
             .map_err(|failure| with_zone_hint(failure, address))?;
         (self.emit)(SocketEvent::Bound(address.to_string()));
         Ok(socket)
@@ -145,10 +145,10 @@ impl ListenOptions<'_> {
         Ok(())
     }
 
-    fn with_hints(&self, failure: Failure) -> Failure {
+    fn with_hints(&self, failure: Failure, kind: Type) -> Failure {
         match failure.errno() {
             Some(libc::EACCES) => failure.with_hint("a port below 1024 needs privilege"),
-            Some(libc::EADDRINUSE) => match super::port_owner::owner_of_port(&self.port) {
+            Some(libc::EADDRINUSE) => match super::port_owner::owner_of_port(&self.port, kind) {
                 Some(owner) => failure.with_hint(format!("the port is in use by {owner}")),
                 None => failure.with_hint("the port is in use; port 0 takes a free one"),
             },

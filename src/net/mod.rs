@@ -20,6 +20,7 @@ mod observed_stream;
 pub mod port_owner;
 pub mod proxy;
 pub mod retry;
+pub mod route;
 pub mod socket;
 pub mod socket_event;
 pub mod socket_file;

@@ -58,30 +58,30 @@ impl SocketOptions {
 
     fn set(&self, s: &Socket, v6: bool) -> Result<(), Failure> {
         if let Some(ttl) = self.ttl.map(u32::from) {
-            accepted("--ttl", if v6 { s.set_unicast_hops_v6(ttl) } else { s.set_ttl_v4(ttl) })?;
+            name_option("--ttl", if v6 { s.set_unicast_hops_v6(ttl) } else { s.set_ttl_v4(ttl) })?;
         }
         if let Some(tos) = self.tos.map(u32::from) {
-            accepted("--tos", if v6 { s.set_tclass_v6(tos) } else { s.set_tos_v4(tos) })?;
+            name_option("--tos", if v6 { s.set_tclass_v6(tos) } else { s.set_tos_v4(tos) })?;
         }
         if let Some(bytes) = self.send_buffer {
-            accepted("--send-buffer", s.set_send_buffer_size(bytes))?;
+            name_option("--send-buffer", s.set_send_buffer_size(bytes))?;
         }
         if let Some(bytes) = self.recv_buffer {
-            accepted("--recv-buffer", s.set_recv_buffer_size(bytes))?;
+            name_option("--recv-buffer", s.set_recv_buffer_size(bytes))?;
         }
         if self.reuse_port {
-            accepted("--reuse-port", s.set_reuse_port(true))?;
+            name_option("--reuse-port", s.set_reuse_port(true))?;
         }
         Ok(())
     }
 
     fn set_stream(&self, s: &Socket) -> Result<(), Failure> {
         if self.nodelay {
-            accepted("--nodelay", s.set_tcp_nodelay(true))?;
+            name_option("--nodelay", s.set_tcp_nodelay(true))?;
         }
         if let Some(time) = self.keepalive {
             let probes = TcpKeepalive::new().with_time(time).with_interval(time);
-            accepted("--keepalive", s.set_tcp_keepalive(&probes))?;
+            name_option("--keepalive", s.set_tcp_keepalive(&probes))?;
         }
         Ok(())
     }
@@ -89,10 +89,10 @@ impl SocketOptions {
     #[cfg(target_os = "linux")]
     fn set_linux(&self, s: &Socket) -> Result<(), Failure> {
         if let Some(mark) = self.mark {
-            accepted("--mark", s.set_mark(mark))?;
+            name_option("--mark", s.set_mark(mark))?;
         }
         if let Some(name) = &self.interface {
-            accepted("--interface", s.bind_device(Some(name.as_bytes())))?;
+            name_option("--interface", s.bind_device(Some(name.as_bytes())))?;
         }
         Ok(())
     }
@@ -101,15 +101,15 @@ impl SocketOptions {
     fn set_linux(&self, _: &Socket) -> Result<(), Failure> {
         let flags = [("--mark", self.mark.is_some()), ("--interface", self.interface.is_some())];
         match flags.into_iter().find(|(_, is_set)| *is_set) {
-            Some((flag, _)) => accepted(flag, Err(io::ErrorKind::Unsupported.into())),
+            Some((flag, _)) => name_option(flag, Err(io::ErrorKind::Unsupported.into())),
             None => Ok(()),
         }
     }
 }
 
-/// The failure of an option that the kernel has refused.
-fn accepted(option: &str, done: io::Result<()>) -> Result<(), Failure> {
-    done.map_err(|e| Failure::new(Phase::Socket, option, e))
+/// Adds the flag of an option to the error of setting it.
+fn name_option(flag: &str, done: io::Result<()>) -> Result<(), Failure> {
+    done.map_err(|e| Failure::new(Phase::Socket, flag, e))
 }
 
 #[cfg(test)]

@@ -58,10 +58,10 @@ impl SocketEvent {
         matches!(self, SocketEvent::Resolving(_) | SocketEvent::Connecting(_))
     }
 
-    /// A socket for `address` was created; `kind` is added to its family.
-    pub fn socket(address: &SocketAddr, kind: &str) -> SocketEvent {
+    /// A socket for `address` was created, of this protocol where it is to be printed.
+    pub fn socket(address: &SocketAddr, protocol: Option<&str>) -> SocketEvent {
         let family = if address.is_ipv6() { "IPv6" } else { "IPv4" };
-        SocketEvent::Socket(format!("{family}{kind}"))
+        SocketEvent::Socket([family].into_iter().chain(protocol).collect::<Vec<_>>().join(", "))
     }
 }
 

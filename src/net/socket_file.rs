@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, Mode, flock};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::process::output_file::directory_of;
+use crate::process::directory_entry::directory_of;
 
 /// Limit and interval of waiting for the lock of a directory. Any process that may read the
 /// directory can hold it, which must not delay a start.

@@ -31,7 +31,7 @@ pub trait Reader: Read + Send {
         None
     }
 
-    /// What an observer needs of this half: the kernel must not move bytes that it has to see.
+    /// What an observer needs of this half: the kernel must not move bytes that it records.
     fn observation(&self) -> Observation {
         Observation::None
     }

@@ -15,6 +15,7 @@ use super::socket_event::{OnSocketEvent, SocketEvent};
 use super::socket_file;
 use super::stream::Stream;
 use crate::error::{ExitCode, Failure, Phase};
+use crate::process::directory_entry::directory_of;
 use crate::shutdown::{Shutdown, earliest};
 
 /// The longest path, and the longest abstract name without its leading NUL, that a socket address
@@ -38,6 +39,14 @@ impl UnixAddress {
         match word.as_bytes().strip_prefix(b"@") {
             Some(name) => UnixAddress::Abstract(name.to_vec()),
             None => UnixAddress::Path(PathBuf::from(word)),
+        }
+    }
+
+    /// Returns the directory of the socket file, if there is one.
+    pub fn directory(&self) -> Option<PathBuf> {
+        match self {
+            UnixAddress::Path(path) => Some(directory_of(path).to_path_buf()),
+            UnixAddress::Abstract(_) => None,
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::groups::lock;
+use super::child_groups::lock;
 use crate::shutdown::{earliest, poll_until};
 
 /// Limit of the time between SIGTERM and SIGKILL.
@@ -111,6 +111,7 @@ impl Child {
         drop(guard);
         match status {
             Ok(status) => status.code().unwrap_or(128 + status.signal().unwrap_or(0)),
+            // Not reached: SIGCHLD is not ignored (`signals::keep_exit_statuses`), and no other wait takes it.
             Err(_) => 0,
         }
     }
@@ -140,7 +141,7 @@ fn pidfd(_: Pid) -> Option<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::groups;
+    use crate::process::child_groups;
     use crate::process::program::{Environment, Program};
     use std::io::Read;
 
@@ -158,7 +159,7 @@ mod tests {
         child.output.take().unwrap().read_to_string(&mut output).unwrap();
         assert_eq!(output, "b-\n");
         assert_eq!(child.terminate(Duration::from_secs(20), Leftover::Keep), 7);
-        assert!(!groups::contains(pid));
+        assert!(!child_groups::contains(pid));
     }
 
     #[test]

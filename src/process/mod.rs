@@ -3,8 +3,9 @@
 
 pub mod argv;
 pub mod child;
-mod entry;
-pub mod groups;
+pub mod child_groups;
+pub mod directory_entry;
+pub mod orphans;
 pub mod output_file;
 pub mod privileges;
 pub mod program;

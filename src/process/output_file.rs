@@ -13,8 +13,7 @@ use rustix::fs::{FileType, OFlags, Stat, fstat, readlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-pub use super::entry::{Access, Entry, directory_of, is_refusal};
-use super::entry::{MAX_TRIES, in_use, refused};
+use super::directory_entry::{DirectoryEntry, MAX_TRIES, directory_of, in_use, refused};
 
 /// Symbolic links that are followed, as many as the kernel follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
@@ -24,7 +23,7 @@ const MAX_LINKS: usize = 40;
 /// Fails as open(2) does, and on a file of another user in a directory where other users can create
 /// files.
 pub fn open(path: &Path, flags: OFlags, mode: u32) -> io::Result<File> {
-    let entry = Entry::of(&follow_links(path)?)?;
+    let entry = DirectoryEntry::of(&follow_links(path)?)?;
     match shared_directory(&entry)? {
         Some(owner) => open_shared(&entry, owner, flags, mode),
         None => entry.open_at(flags, mode),
@@ -37,7 +36,7 @@ pub fn open(path: &Path, flags: OFlags, mode: u32) -> io::Result<File> {
 pub fn follow_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_path_buf();
     for _ in 0..MAX_LINKS {
-        let Ok(entry) = Entry::of(&path) else { return Ok(path) };
+        let Ok(entry) = DirectoryEntry::of(&path) else { return Ok(path) };
         let link = entry.stat()?.filter(|s| FileType::from_raw_mode(s.st_mode).is_symlink());
         let Some(link) = link else { return Ok(path) };
         if shared_directory(&entry)?.is_some() && !is_trusted(link.st_uid) {
@@ -56,14 +55,14 @@ pub fn follow_links(path: &Path) -> io::Result<PathBuf> {
 
 /// Returns the owner of the directory, if users other than the current one and root can create
 /// files in it.
-fn shared_directory(entry: &Entry) -> io::Result<Option<u32>> {
+fn shared_directory(entry: &DirectoryEntry) -> io::Result<Option<u32>> {
     let directory = fstat(&entry.directory)?;
     let is_shared = directory.st_mode & 0o022 != 0 || !is_trusted(directory.st_uid);
     Ok(is_shared.then_some(directory.st_uid))
 }
 
 /// Opens the file in a directory of `owner` where other users can create files.
-fn open_shared(entry: &Entry, owner: u32, flags: OFlags, mode: u32) -> io::Result<File> {
+fn open_shared(entry: &DirectoryEntry, owner: u32, flags: OFlags, mode: u32) -> io::Result<File> {
     for _ in 0..MAX_TRIES {
         let Some(found) = entry.stat()? else {
             match entry.open_at(flags | OFlags::EXCL, mode) {
@@ -110,6 +109,7 @@ fn check_shared(found: &Stat, owner: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::directory_entry::is_refusal;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 

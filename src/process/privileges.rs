@@ -16,6 +16,7 @@ use crate::error::{Failure, Phase};
 pub fn switch_user(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
     let user = user.map(|word| find_user(word).map_err(|e| unknown("--user", word, e)));
     let user = user.transpose()?;
+    let group_flag = if group.is_some() { "--group" } else { "--user" };
     let group = group.map(|word| find_group(word).map_err(|e| unknown("--group", word, e)));
     let known = user.as_ref().and_then(|user| user.entry.as_ref());
     let gid = group.transpose()?.or(known.map(|entry| entry.gid));
@@ -28,7 +29,7 @@ pub fn switch_user(user: Option<&str>, group: Option<&str>) -> Result<(), Failur
         uid.is_none_or(|uid| uid == geteuid()) && gid.is_none_or(|gid| gid == getegid());
     let refused = |flag| move |e| Failure::new(Phase::Bind, flag, e);
     if let Some(gid) = gid.filter(|_| !is_current || geteuid().is_root()) {
-        set_groups(known, gid).map_err(refused("--group"))?;
+        set_groups(known, gid).map_err(refused(group_flag))?;
     }
     if let Some(uid) = uid {
         // For root it sets the real, effective and saved user (setuid(2)).
@@ -101,16 +102,28 @@ fn set_groups(user: Option<&User>, gid: Gid) -> io::Result<()> {
 /// Drops all means of becoming root again.
 fn drop_root() -> io::Result<()> {
     drop_capabilities()?;
-    match setuid(Uid::from_raw(0)) {
-        Ok(()) => Err(io::Error::other("root could be regained")),
-        Err(_) => Ok(()),
+    if can_regain_root() {
+        return Err(io::Error::other("root could be regained"));
     }
+    Ok(())
+}
+
+/// Whether a user of the process is root (setuid(2)); without capabilities there is no other way.
+#[cfg(target_os = "linux")]
+fn can_regain_root() -> bool {
+    nix::unistd::getresuid().is_ok_and(|ids| ids.real.is_root() || ids.saved.is_root())
+}
+
+/// Whether the process can become root.
+#[cfg(not(target_os = "linux"))]
+fn can_regain_root() -> bool {
+    setuid(Uid::from_raw(0)).is_ok()
 }
 
 /// Drops the capabilities of the calling thread, and of the threads and programs that it starts
 /// later. A change between two users other than root would keep them (capabilities(7)).
 #[cfg(target_os = "linux")]
-pub fn drop_capabilities() -> io::Result<()> {
+fn drop_capabilities() -> io::Result<()> {
     use rustix::thread::{CapabilitySet, CapabilitySets};
     let none = CapabilitySet::empty();
     // A capability that is not inheritable is not ambient either.
@@ -120,7 +133,7 @@ pub fn drop_capabilities() -> io::Result<()> {
 
 /// Not available on this system.
 #[cfg(not(target_os = "linux"))]
-pub fn drop_capabilities() -> io::Result<()> {
+fn drop_capabilities() -> io::Result<()> {
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use rustix::fs::{Access, access};
 use rustix::process::Pid;
 
 use super::child::Child;
-use super::groups::{self, die_with_this_process, lock};
+use super::child_groups::{self, kill_on_parent_exit, lock};
 use crate::error::{Failure, Phase};
 
 /// Changes to the inherited environment of a child; `None` removes a variable.
@@ -33,17 +33,10 @@ pub struct Program {
 impl Program {
     /// Finds the program of `words`, in `PATH` unless it has a slash.
     ///
-    /// From then on children of this process inherit only the descriptors 0, 1 and 2, and a signal
-    /// that ends this process kills their process groups first.
-    ///
     /// Fails at [`Phase::File`] with code 26 when it does not exist or is not executable.
     pub fn find(words: Vec<String>) -> Result<Program, Failure> {
-        set_cloexec_on_inherited();
         let name = words.first().map(String::as_str).unwrap_or_default();
         let path = find(name).map_err(|e| Failure::new(Phase::File, name, e))?;
-        // SAFETY: it reads atomics and calls kill(2).
-        let prepared = unsafe { super::signals::before_sudden_end(groups::kill_all) };
-        prepared.map_err(|e| Failure::new(Phase::Socket, "signals", e))?;
         Ok(Program { path, words, closed: Arc::default() })
     }
 
@@ -55,7 +48,7 @@ impl Program {
     }
 
     /// Starts it in a process group of its own, with pipes for its input and output and the inherited
-    /// stderr. The thread that starts it must outlive it.
+    /// stderr. The thread that starts it must outlive it. [`prepare_children`] comes before the first.
     ///
     /// Fails when there are no more processes or descriptors, the program no longer exists, or
     /// [`Program::kill_all`] was called.
@@ -72,14 +65,14 @@ impl Program {
             };
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        die_with_this_process(&mut command);
+        kill_on_parent_exit(&mut command);
         let guard = lock();
         if self.closed.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let slot = groups::free_slot()?;
+        let slot = child_groups::free_slot()?;
         // The child may run for a while before spawn() returns.
-        let process = super::signals::defer_sudden_end(|| {
+        let process = super::signals::defer_termination(|| {
             let process = command.spawn()?;
             slot.store(Pid::from_child(&process).as_raw_nonzero().get(), Ordering::SeqCst);
             io::Result::Ok(process)
@@ -92,7 +85,7 @@ impl Program {
     pub fn kill_all(&self) {
         let _guard = lock();
         self.closed.store(true, Ordering::SeqCst);
-        groups::kill_all();
+        child_groups::kill_all();
     }
 }
 
@@ -128,6 +121,18 @@ impl Replacement {
         }
         Failure::new(Phase::File, self.path.display(), command.exec())
     }
+}
+
+/// Prepares this process for children: they inherit only the descriptors 0, 1 and 2, and a signal that
+/// ends this process kills their process groups first. Their exit statuses are kept for wait(2).
+///
+/// Fails at [`Phase::Socket`] when a signal handler cannot be installed.
+pub fn prepare_children() -> Result<(), Failure> {
+    set_cloexec_on_inherited();
+    super::signals::keep_exit_statuses();
+    // SAFETY: it reads atomics and calls kill(2).
+    let installed = unsafe { super::signals::run_before_termination(child_groups::kill_all) };
+    installed.map_err(|e| Failure::new(Phase::Socket, "signals", e))
 }
 
 /// Keeps every descriptor but 0, 1 and 2 from child processes. Those of sockit are closed on exec

@@ -43,7 +43,10 @@ impl fmt::Display for SandboxStatus {
         match self {
             SandboxStatus::Fully => write!(f, "Landlock confines this run's files and TCP ports"),
             SandboxStatus::Partly => {
-                write!(f, "Landlock confines this run as far as this kernel knows")
+                write!(
+                    f,
+                    "Landlock confines this run in part: this kernel does not support all of it"
+                )
             }
             SandboxStatus::Not(why) => write!(f, "Landlock does not confine this run: {why}"),
         }

@@ -14,7 +14,7 @@ use crate::shutdown::{Shutdown, ShutdownReason};
 
 /// What runs in a signal handler before a signal ends the process.
 static CLEANUP: OnceLock<fn()> = OnceLock::new();
-/// A thread is in [`defer_sudden_end`].
+/// A thread is in [`defer_termination`].
 static IS_DEFERRED: AtomicBool = AtomicBool::new(false);
 /// The signal that is to end the process, or 0.
 static ENDING: AtomicI32 = AtomicI32::new(0);
@@ -37,12 +37,13 @@ pub fn trigger_on_signals(shutdown: &Shutdown) -> io::Result<()> {
         let (shutdown, is_second) = (shutdown.clone(), is_second.clone());
         let action = move || {
             if is_second.swap(true, Ordering::SeqCst) {
-                end_by(signal);
+                terminate_unless_deferred(signal);
             }
             shutdown.trigger(reason);
         };
         // SAFETY: the action uses atomics, write(2), _exit(2), the calls of `reset_connections` and
-        // what `before_sudden_end` was promised to be async-signal-safe; signal-hook preserves errno.
+        // what `run_before_termination` was promised to be async-signal-safe; signal-hook preserves
+        // errno.
         unsafe { low_level::register(signal, action) }?;
     }
     Ok(())
@@ -52,14 +53,14 @@ pub fn trigger_on_signals(shutdown: &Shutdown) -> io::Result<()> {
 /// SIGTERM does. Only the first call has an effect.
 ///
 /// Fails when a handler cannot be installed.
-pub fn reset_on_hangup() -> io::Result<()> {
+pub fn reset_connections_on_sighup() -> io::Result<()> {
     static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
     if IS_INSTALLED.swap(true, Ordering::SeqCst) {
         return Ok(());
     }
     for signal in [SIGHUP, SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal)) {
         // SAFETY: as in `trigger_on_signals`; emulate_default_handler is async-signal-safe.
-        unsafe { low_level::register(signal, move || end_by(signal)) }?;
+        unsafe { low_level::register(signal, move || terminate_unless_deferred(signal)) }?;
     }
     Ok(())
 }
@@ -71,35 +72,35 @@ pub fn reset_on_hangup() -> io::Result<()> {
 /// `cleanup` must be async-signal-safe (signal-safety(7)).
 ///
 /// Fails when a handler cannot be installed.
-pub unsafe fn before_sudden_end(cleanup: fn()) -> io::Result<()> {
+pub unsafe fn run_before_termination(cleanup: fn()) -> io::Result<()> {
     let _ = CLEANUP.set(cleanup);
-    reset_on_hangup()
+    reset_connections_on_sighup()
 }
 
 /// Runs `start`, and lets a signal that ends the process wait for it: what `start` begins is then
 /// known to the cleanup. A further signal does not wait. One thread at a time may be in here.
-pub(super) fn defer_sudden_end<T>(start: impl FnOnce() -> T) -> T {
+pub(super) fn defer_termination<T>(start: impl FnOnce() -> T) -> T {
     IS_DEFERRED.store(true, Ordering::SeqCst);
     let started = start();
     IS_DEFERRED.store(false, Ordering::SeqCst);
     let signal = ENDING.load(Ordering::SeqCst);
     if signal != 0 {
-        end_now(signal);
+        terminate(signal);
     }
     started
 }
 
-/// Ends the process in a signal handler, unless [`defer_sudden_end`] is to do it.
-fn end_by(signal: i32) {
+/// Ends the process in a signal handler, unless [`defer_termination`] is to do it.
+fn terminate_unless_deferred(signal: i32) {
     let is_repeated = ENDING.swap(signal, Ordering::SeqCst) != 0;
     if is_repeated || !IS_DEFERRED.load(Ordering::SeqCst) {
-        end_now(signal);
+        terminate(signal);
     }
 }
 
 /// Runs the cleanup and ends the process: SIGINT and SIGTERM by their exit codes, as they end it
 /// the first time.
-fn end_now(signal: i32) {
+fn terminate(signal: i32) {
     if let Some(cleanup) = CLEANUP.get() {
         cleanup();
     }
@@ -131,6 +132,15 @@ fn reset_connections() {
         if gap > MAX_GAP {
             return;
         }
+    }
+}
+
+/// Lets children be waited for also where the parent process has ignored SIGCHLD, which discards how
+/// they exit (wait(2)).
+pub(super) fn keep_exit_statuses() {
+    if is_ignored(libc::SIGCHLD) {
+        // SAFETY: no handler of sockit is replaced.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     }
 }
 

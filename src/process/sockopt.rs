@@ -1,4 +1,5 @@
-//! Integer socket options that no crate sets (setsockopt(2)).
+//! Integer socket options that no dependency sets: nix does with its feature `net`, which needs a
+//! further crate (setsockopt(2)).
 #![allow(unsafe_code)] // one system call, which reads one integer
 
 use std::io;

@@ -1,24 +1,12 @@
-//! The relay: accepts connections, connects each to a target, and passes bytes and endings both ways.
+//! The relay: listens here, connects there, and passes bytes and endings both ways.
+//!
+//! - [`stream`]: TCP, TLS and Unix connections. Each has a session of two directions, a thread each.
+//! - [`udp`]: datagrams. Each client has a flow: a thread with a socket that is connected to the target.
+//!
+//! Both use [`direction`], injected faults ([`fault`]) and the capture file ([`record`]).
 
-mod connection_log;
-mod copy;
-pub mod datagram;
-mod destination;
 pub mod direction;
-mod due_queue;
 pub mod fault;
-mod flow;
-mod flow_options;
-mod flow_queue;
-mod flow_starter;
-mod flow_table;
-mod flow_thread;
-mod peer_socket;
-mod progress;
-mod reader;
 pub mod record;
-pub mod service;
-mod session;
-mod state;
-mod stop_reason;
-mod writer;
+pub mod stream;
+pub mod udp;

@@ -1,19 +1,29 @@
 //! The events of the log. Text and JSON are formats of the same values, so that they cannot differ:
-//! JSON is derived, and the text of a larger event is a function beside its fields.
+//! JSON is derived, and the text of a larger event is a function beside its fields, in a file of
+//! this folder.
+
+pub mod check;
+mod connection;
+pub mod datagram;
+mod fault;
+pub mod lookup;
+mod lookup_entries;
+mod response;
+mod transfer;
 
 use serde::Serialize;
 
-use super::check::CheckReport;
-pub use super::connection::{Closed, Endpoints, Relayed, Role, Side, Stats};
-use super::datagram_stats::{Ping, Totals};
 use super::excerpt::Excerpt;
-pub use super::fault::FaultEvent;
-use super::lookup::LookupReport;
-pub use super::response::{ResponseHead, Timings};
-pub use super::transfer::Transfer;
 use crate::error::Failure;
+use check::CheckReport;
+pub use connection::{Closed, Endpoints, Relayed, Role, Side, Stats};
+use datagram::{Ping, Totals};
+pub use fault::FaultEvent;
+use lookup::LookupReport;
+pub use response::{ResponseHead, Timings};
+pub use transfer::Transfer;
 
-/// An event. Its fields are a promise (README, "JSON events").
+/// An event. Its fields are documented in `docs/json-events.md`, and are a promise.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -69,7 +79,7 @@ pub enum Event {
     Closed(Closed),
     /// The statistics of a client's connection (`--stats`).
     Stats(Stats),
-    /// A relay has spoiled a connection on purpose (`--fault`).
+    /// A relay has injected a fault (`--fault`).
     Fault(FaultEvent),
     /// A relay chose the seed of its faults.
     Seed {
@@ -97,7 +107,7 @@ pub enum Event {
     /// The phases of an HTTP transfer (`--stats`).
     #[serde(rename = "stats")]
     Timings(Timings),
-    /// A trace of sockit itself (`-vv`, `SOCKIT_LOG`).
+    /// A line of the trace of sockit itself (`-vvv`, `SOCKIT_LOG`).
     Log {
         /// Level, module and message.
         message: String,

@@ -4,27 +4,20 @@
 //! of it. stdout is data and is not written from here.
 
 mod bulk_sum;
-pub mod check;
 mod connect_steps;
-mod connection;
 pub mod context;
-pub mod datagram_stats;
 pub mod escape;
 pub mod event;
 pub mod excerpt;
-mod fault;
 pub mod hexdump;
 pub mod json;
 pub mod line_writer;
-pub mod lookup;
 pub mod netcat;
 pub mod progress;
-mod response;
 pub mod sparkline;
 pub mod terminal_text;
 pub mod text;
 pub mod traffic;
-mod transfer;
 
 use std::fs::File;
 use std::io::IsTerminal;

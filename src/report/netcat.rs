@@ -26,6 +26,8 @@ pub struct NetcatWords {
     pub host: String,
     /// The port, as the user wrote it.
     pub port: String,
+    /// Whether nc.openbsd would send the end of stdin and wait, too (`-N`).
+    pub sends_end: bool,
     /// Whether a failure to connect was printed, with its address.
     pub has_failed: AtomicBool,
 }
@@ -44,7 +46,7 @@ impl NetcatWords {
                 Some(format!("Connection received on {peer}"))
             }
             Event::Connected(ends) => ends.peer.parse().ok().map(|peer| self.succeeded(peer)),
-            Event::HalfClosed { by: Side::Local, .. } => {
+            Event::HalfClosed { by: Side::Local, .. } if !self.sends_end => {
                 Some("nc: sent the end of input, waiting for the rest of the answer".to_string())
             }
             Event::Warning { message, .. } => Some(format!("nc: {}", escape(message))),
@@ -189,6 +191,14 @@ mod tests {
         let unknown = Failure::usage(Phase::Socket, "", "invalid option -- 'K'").with_hint("h");
         let line = words(false).line(&Event::failure(None, &unknown));
         assert_eq!(line.as_deref(), Some("nc: invalid option -- 'K'\nhint: h"));
+    }
+
+    #[test]
+    fn end_of_stdin_is_printed_where_netcat_would_not_send_it() {
+        let event = Event::HalfClosed { conn: 1, by: Side::Local, peer: None };
+        let line = words(true).line(&event).unwrap();
+        assert!(line.contains("sent the end of input"), "{line}");
+        assert_eq!(NetcatWords { sends_end: true, ..words(true) }.line(&event), None);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub fn addresses<'a>(
             getaddrinfo::addresses(host, family)?
         }
         None => {
-            tracing::debug!(host, "is looked up on a thread of its own");
+            tracing::debug!(host, "looking up");
             let name = host.to_string();
             run_with_deadline(host, deadline, move || getaddrinfo::addresses(&name, family))??
         }

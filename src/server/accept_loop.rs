@@ -12,8 +12,8 @@ use rustix::event::{PollFd, PollFlags};
 use socket2::{SockAddr, Socket};
 
 use super::accept_backoff::{AcceptBackoff, MAX_PAUSE};
-use super::connection_service::ConnectionService;
-use super::connections::{Capacity, ConnectionTracker};
+use super::connection_handler::ConnectionHandler;
+use super::connection_tracker::{Capacity, ConnectionTracker};
 use super::limits::ServerLimits;
 use super::per_ip_limit::{PerIpLimit, PerIpPermit};
 use super::thread_pool::ThreadPool;
@@ -30,18 +30,32 @@ use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest, poll_unti
 pub enum ServeOutcome {
     /// The limit of the complete run was reached, and all connections are closed.
     Completed,
-    /// The run was shut down, and all connections are closed; this many were reset.
-    Stopped(ShutdownReason, usize),
+    /// The run was shut down, and all connections are closed.
+    Stopped {
+        /// Why.
+        reason: ShutdownReason,
+        /// Connections that were reset.
+        resets: usize,
+    },
+}
+
+/// Why no more connections are accepted.
+enum AcceptEnd {
+    /// The limit of the complete run is reached.
+    LimitReached,
+    /// The run is shut down.
+    Shutdown(ShutdownReason),
 }
 
 /// A listener with the limits, the list of open connections and the threads that serve them.
 pub struct AcceptLoop {
     listener: Listener,
     limits: ServerLimits,
-    connections: ConnectionTracker,
+    /// The open connections.
+    pub connections: ConnectionTracker,
     pool: ThreadPool,
     per_ip: Option<PerIpLimit>,
-    handler: Arc<ConnectionService>,
+    handler: Arc<ConnectionHandler>,
     conn: u64,
 }
 
@@ -53,7 +67,7 @@ impl AcceptLoop {
         listener: Listener,
         limits: ServerLimits,
         stack_size: usize,
-        handler: Arc<ConnectionService>,
+        handler: Arc<ConnectionHandler>,
     ) -> Result<AcceptLoop, Failure> {
         let max_open = limits.max_conns as usize;
         let connections = ConnectionTracker::new(max_open, limits.max_accepts)
@@ -69,27 +83,27 @@ impl AcceptLoop {
     /// when the listener itself is broken.
     pub fn run(mut self, shutdown: &Shutdown) -> Result<ServeOutcome, Failure> {
         // Without the handlers these signals end the process as they do by default.
-        let _ = signals::reset_on_hangup();
+        let _ = signals::reset_connections_on_sighup();
         let accepted = self.accept_all(shutdown);
-        if matches!(accepted, Ok(Some(_))) {
+        if matches!(accepted, Ok(AcceptEnd::Shutdown(_))) {
             systemd::notify_stopping();
         }
         let AcceptLoop { listener, limits, connections, .. } = self;
         // Further connections are refused from now on instead of waiting in the backlog.
         drop(listener);
         let stopped = match accepted {
-            Ok(Some(reason)) => Some(reason),
+            Ok(AcceptEnd::Shutdown(reason)) => Err(reason),
             // Open connections are served to their end, also after a timeout of accept.
-            _ => connections.wait_until_empty(shutdown).err(),
+            _ => connections.wait_until_empty(shutdown),
         };
         match stopped {
-            Some(reason) => Ok(drain(&connections, reason, &limits, shutdown)),
-            None => accepted.map(|_| ServeOutcome::Completed),
+            Err(reason) => Ok(drain(&connections, reason, &limits, shutdown)),
+            Ok(()) => accepted.map(|_| ServeOutcome::Completed),
         }
     }
 
-    /// Accepts until the limit of the complete run (`None`) or a shutdown.
-    fn accept_all(&mut self, shutdown: &Shutdown) -> Result<Option<ShutdownReason>, Failure> {
+    /// Accepts until the limit of the complete run or a shutdown.
+    fn accept_all(&mut self, shutdown: &Shutdown) -> Result<AcceptEnd, Failure> {
         let mut backoff = AcceptBackoff::default();
         let mut last_accept = Instant::now();
         loop {
@@ -98,30 +112,28 @@ impl AcceptLoop {
                 let limit = self.limits.max_conns;
                 tracing::debug!(limit, "no capacity: connections wait in the backlog");
             }
-            let waited = self.connections.wait_for_capacity(shutdown);
+            // A shutdown ends each wait of this loop, and is noticed here.
+            let _ = self.connections.wait_for_capacity(shutdown);
             if self.connections.capacity() == Capacity::Exhausted {
-                return Ok(None);
+                return Ok(AcceptEnd::LimitReached);
             }
-            if let Some(reason) = shutdown.reason().or(waited.err()) {
-                return Ok(Some(reason));
+            if let Some(reason) = shutdown.reason() {
+                return Ok(AcceptEnd::Shutdown(reason));
             }
-            let waited = match self.listener.socket.accept() {
+            match self.listener.socket.accept() {
                 Ok((socket, peer)) => {
                     (backoff, last_accept) = (AcceptBackoff::default(), Instant::now());
                     self.dispatch(socket, &peer);
-                    Ok(())
                 }
                 // Without a descriptor accept(2) fails before it checks for a connection.
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock || !self.has_pending() => {
-                    self.wait_for_connection(shutdown, last_accept)?
+                    self.wait_for_connection(shutdown, last_accept)?;
                 }
                 Err(e) => {
                     let warn = |message| self.handler.on_warning(message);
-                    shutdown.sleep(backoff.next_pause(&e, &self.listener.local, warn)?)
+                    let pause = backoff.next_pause(&e, &self.listener.local, warn)?;
+                    let _ = shutdown.sleep(pause);
                 }
-            };
-            if let Err(reason) = waited {
-                return Ok(Some(reason));
             }
         }
     }
@@ -132,25 +144,27 @@ impl AcceptLoop {
         poll_until(&mut fds, Some(Instant::now())).is_ok_and(|ready| ready > 0)
     }
 
-    /// Waits for a connection, until `accept_timeout` after `last_accept`.
+    /// Waits for a connection or a shutdown, until `accept_timeout` after `last_accept`.
     fn wait_for_connection(
         &self,
         shutdown: &Shutdown,
         last_accept: Instant,
-    ) -> Result<Result<(), ShutdownReason>, Failure> {
+    ) -> Result<(), Failure> {
         let timeout = self.limits.accept_timeout;
         let deadline = timeout.and_then(|timeout| last_accept.checked_add(timeout));
         let local = &self.listener.local;
         match shutdown.wait(self.listener.socket.as_fd(), PollFlags::IN, deadline) {
-            Ok(WaitOutcome::Shutdown(reason)) => Ok(Err(reason)),
-            Ok(WaitOutcome::Ready(_)) => Ok(Ok(())),
+            Ok(WaitOutcome::Ready(_) | WaitOutcome::Shutdown(_)) => {}
             Ok(WaitOutcome::TimedOut) => {
-                Err(Failure::timeout(Phase::Listen, local, timeout.unwrap_or_default()))
+                return Err(Failure::timeout(Phase::Listen, local, timeout.unwrap_or_default()));
             }
             // poll(2) lacks memory, which is a shortage like those of accept(2).
-            Err(e) if e.raw_os_error() == Some(libc::ENOMEM) => Ok(shutdown.sleep(MAX_PAUSE)),
-            Err(e) => Err(Failure::new(Phase::Listen, local, e)),
+            Err(e) if e.raw_os_error() == Some(libc::ENOMEM) => {
+                let _ = shutdown.sleep(MAX_PAUSE);
+            }
+            Err(e) => return Err(Failure::new(Phase::Listen, local, e)),
         }
+        Ok(())
     }
 
     /// Serves a new connection on a thread, if the rules and limits allow it.
@@ -172,7 +186,7 @@ impl AcceptLoop {
                 return self.report_lost(&peer, e);
             }
         };
-        tracing::debug!(conn, %peer, "accepted, is given to a thread");
+        tracing::debug!(conn, %peer, "accepted");
         let handle = stream.handle.clone();
         let tracked = self.connections.track(conn, handle.clone(), per_ip);
         self.count_accepted(conn);
@@ -229,5 +243,5 @@ fn drain(
         "shutdown: idle connections are closed, others may finish"
     );
     let deadline = earliest(Instant::now().checked_add(grace), shutdown.deadline());
-    ServeOutcome::Stopped(reason, connections.drain(deadline))
+    ServeOutcome::Stopped { reason, resets: connections.drain(deadline) }
 }

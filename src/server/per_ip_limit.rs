@@ -48,8 +48,8 @@ impl PerIpLimit {
         let count = counts.entry(net).or_insert(0);
         if *count >= self.max {
             return Err(match net {
-                IpNet::V4(_) => format!("its address already has {} connections", self.max),
-                IpNet::V6(_) => format!("its network {net} already has {} connections", self.max),
+                IpNet::V4(_) => format!("its address has reached the limit of {}", self.max),
+                IpNet::V6(_) => format!("its network {net} has reached the limit of {}", self.max),
             });
         }
         *count += 1;

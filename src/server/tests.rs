@@ -10,7 +10,7 @@ use super::*;
 use crate::net::layer::HandshakeContext;
 use crate::net::listen::ListenOptions;
 use crate::net::socket::SocketOptions;
-use crate::net::stream::{EndedBy, Stream};
+use crate::net::stream::Stream;
 use crate::resolver::{Deadline, Family};
 use crate::service::echo::Echo;
 use crate::service::{Connection, ServiceOutcome};
@@ -45,7 +45,7 @@ impl Server {
             host: "127.0.0.1".into(),
             port: "0".into(),
             family: Family::Any,
-            options: SocketOptions::default(),
+            socket_options: SocketOptions::default(),
             deadline: Deadline::from(None),
             emit: &|_| (),
         };
@@ -54,8 +54,8 @@ impl Server {
         let mut run = TestRun::new();
         run.context.shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
         let service = Box::new(Echo { delay: Duration::ZERO });
-        let (layer, layer_stack, hex) = (None, 0, None);
-        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
+        let (layer, hex_dump) = (None, None);
+        let options = ServerOptions { listener, limits, service, layer, hex_dump };
         Server { options, address, run }
     }
 
@@ -66,7 +66,6 @@ impl Server {
 
     fn with_layer(mut self, layer: impl Layer + 'static) -> Server {
         self.options.layer = Some(Arc::new(layer));
-        self.options.layer_stack = 64 << 10;
         self
     }
 
@@ -227,6 +226,35 @@ fn connection_that_outlives_the_grace_is_reset() {
     assert!(served.events.contains("1 connection was reset at shutdown"), "{}", served.events);
 }
 
+/// Resets its first connection at the shutdown of the run, and no other one.
+struct ResetsFirst(Shutdown);
+
+impl Service for ResetsFirst {
+    fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
+        if connection.conn > 1 {
+            return Stubborn.serve(connection);
+        }
+        connection.write_all(b"x")?;
+        let reason = self.0.sleep(TIMEOUT).unwrap_err();
+        Err(Failure::shutdown(Phase::Receive, "peer", reason))
+    }
+}
+
+#[test]
+fn every_reset_at_shutdown_is_counted() {
+    let server = Server::new(ServerLimits { grace: Duration::from_millis(100), ..limits() });
+    let service = ResetsFirst(server.run.context.shutdown.clone());
+    let served = server.with_service(service).serve(|clients| {
+        let mut streams = [clients.connect(), clients.connect(), clients.connect()];
+        streams.iter_mut().for_each(|stream| stream.read_exact(&mut [0]).unwrap());
+        clients.test.context.shutdown.trigger(ShutdownReason::Terminate);
+        streams.into_iter().for_each(wait_for_close);
+    });
+    assert_eq!(served.result.unwrap(), ExitCode::Terminated);
+    let expected = "3 connections were reset at shutdown";
+    assert!(served.events.contains(expected), "{}", served.events);
+}
+
 #[test]
 fn denied_and_surplus_clients_are_rejected() {
     let deny = |rule: &str| AccessRules::parse(&[], &[rule.into()], None).unwrap();
@@ -242,7 +270,7 @@ fn denied_and_surplus_clients_are_rejected() {
         clients.wait_for_event("\"closed\"");
         drop(clients.served());
     });
-    assert!(served.events.contains("already has 1 connections"), "{}", served.events);
+    assert!(served.events.contains("its address has reached the limit of 1"), "{}", served.events);
 }
 
 #[test]
@@ -346,21 +374,4 @@ fn client_that_speaks_tls_to_a_port_without_is_warned_about() {
         ask(&mut stream, b"\x16\x03\x01\x02\x00\x01").unwrap();
     });
     assert!(served.events.contains("speaks TLS to a port without TLS"), "{}", served.events);
-}
-
-#[test]
-fn failure_of_a_connection_says_what_ended_it() {
-    use connection_service::ended_by;
-    let os = |errno| io::Error::from_raw_os_error(errno);
-    for (failure, expected) in [
-        (Failure::idle(Phase::Receive, "p"), EndedBy::Timeout),
-        (Failure::receive("p", os(libc::ECONNRESET), 0), EndedBy::Reset),
-        (Failure::send("p", os(libc::EPIPE), 1, 0), EndedBy::Reset),
-        (Failure::receive("p", io::Error::other("malformed"), 0), EndedBy::Reset),
-        (Failure::receive("p", os(libc::ENOMEM), 0), EndedBy::Local),
-        (Failure::write_file("f", os(libc::ENOSPC)), EndedBy::Local),
-        (Failure::shutdown(Phase::Send, "p", ShutdownReason::Interrupt), EndedBy::Signal),
-    ] {
-        assert_eq!(ended_by(&failure), expected, "{failure}");
-    }
 }

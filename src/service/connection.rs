@@ -1,4 +1,4 @@
-//! One accepted connection, as a service sees it.
+//! One accepted connection, with what a service may do with it.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
@@ -140,7 +140,7 @@ impl Connection {
         let by = self.ended_by();
         let handle = &self.stream.handle;
         if handle.left_unread() {
-            tracing::debug!("close: a request has no reply, resets");
+            tracing::debug!("unanswered request at shutdown: reset");
             handle.abort();
             let reason = self.shutdown.reason().unwrap_or(ShutdownReason::Terminate);
             return Err(Failure::shutdown(Phase::Receive, &self.stream.info.peer, reason));

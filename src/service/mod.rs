@@ -1,6 +1,7 @@
 //! Services: what a server does with one accepted connection. A service does not know whether that
 //! is TCP, TLS or a Unix socket: it has a [`Connection`], which reads, writes and closes.
 
+pub mod broadcast;
 pub mod chargen;
 pub mod chat;
 pub mod connection;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::process::groups::die_with_this_process;
+use crate::process::child_groups::kill_on_parent_exit;
 use crate::shutdown::{Shutdown, WaitOutcome};
 
 /// The time limit of a step.
@@ -68,7 +68,7 @@ impl DemoProcess {
         }
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        die_with_this_process(&mut command);
+        kill_on_parent_exit(&mut command);
         let mut child = command.spawn()?;
         if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
             // The input fits the pipe; a process that does not read it fails the step.

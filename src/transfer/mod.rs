@@ -211,7 +211,7 @@ fn move_in_kernel(
     };
     if let Err(Unsupported) = done {
         let bytes = options.meter.total();
-        tracing::debug!(method = method.name(), bytes, "the kernel moves no more");
+        tracing::debug!(method = method.name(), bytes, "falling back to copy");
     }
     done
 }

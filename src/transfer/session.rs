@@ -1,6 +1,7 @@
 //! A session of two running directions: what it waits for, and how it closes the connection. When
 //! it is over is decided in `step`.
 
+use std::cell::Cell;
 use std::io::PipeWriter;
 use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
@@ -74,6 +75,10 @@ pub(super) struct Times {
     peer_ended_at: Option<Instant>,
     /// The first failure of a direction.
     failed_at: Option<Instant>,
+    /// When the peer was last seen to have acknowledged bytes.
+    acked_at: Cell<Instant>,
+    /// How many bytes it had not acknowledged then.
+    unacked: Cell<usize>,
 }
 
 impl Times {
@@ -81,8 +86,15 @@ impl Times {
     pub(super) fn start(delay: Duration) -> Times {
         let now = Instant::now();
         let begins_at = now.checked_add(delay).unwrap_or(now);
-        let (peer_ended_at, failed_at) = (None, None);
-        Times { first_eof: None, input_sent_at: now, begins_at, peer_ended_at, failed_at }
+        Times {
+            first_eof: None,
+            input_sent_at: now,
+            begins_at,
+            peer_ended_at: None,
+            failed_at: None,
+            acked_at: Cell::new(now),
+            unacked: Cell::new(0),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Colour of what clap prints itself: help and errors.
+//! Color of what clap prints itself: help and errors.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;

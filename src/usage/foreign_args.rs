@@ -46,6 +46,7 @@ impl ForeignArgs {
             }
             let next = more.first().map(String::as_str);
             let known = own.iter().find(|flag| is_flag(flag, arg));
+            let known = known.filter(|flag| !takes_number(tool, flag, arg, next));
             let took_next = match known.filter(|_| command.is_some() || !tool.has_flag(arg)) {
                 Some(flag) => parsed.keep(flag, arg, next),
                 None => parsed.translate(tool, arg, next).ok_or_else(|| arg.clone())?,
@@ -68,10 +69,16 @@ impl ForeignArgs {
         if name == "check" {
             args.set(Setting::Scan, "");
         }
-        if name.ends_with("-server") || name == "udp-echo" {
+        if args.server().is_some() {
             args.set(Setting::Listen, "");
         }
         args
+    }
+
+    /// The sockit command, if it is a server.
+    pub fn server(&self) -> Option<&str> {
+        let is_server = |name: &&str| name.ends_with("-server") || *name == "udp-echo";
+        self.command.as_deref().filter(is_server)
     }
 
     /// Whether the setting was given.
@@ -167,6 +174,14 @@ impl ForeignArgs {
             Meaning::Setting(setting) => self.set(setting, value),
         }
     }
+}
+
+/// Whether the number after `arg` is its value for `tool`, but not for `flag`, which takes none.
+fn takes_number(tool: &Tool, flag: &Arg, arg: &str, next: Option<&str>) -> bool {
+    let takes_value = tool.meaning(arg).is_some_and(|(_, takes_value)| takes_value);
+    !flag.get_action().takes_values()
+        && takes_value
+        && next.is_some_and(|next| next.parse::<u32>().is_ok())
 }
 
 /// Whether `arg` is this flag of sockit, in its short or long form.

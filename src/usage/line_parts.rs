@@ -66,7 +66,8 @@ pub fn proxy(args: &ForeignArgs) -> Result<Option<String>, Option<&'static str>>
     let (scheme, host_port) = url.split_once("://").ok_or(None)?;
     let scheme = match args.get(Setting::ProxyType) {
         Some("connect" | "http") => "http",
-        Some("5" | "socks5") => "socks5",
+        // nc.openbsd and ncat leave names to the proxy.
+        Some("5" | "socks5") => "socks5h",
         Some("4" | "socks4") => return Err(Some("SOCKS 4")),
         Some(_) => return Err(None),
         None => scheme,
@@ -75,11 +76,14 @@ pub fn proxy(args: &ForeignArgs) -> Result<Option<String>, Option<&'static str>>
     Ok(Some(format!("{scheme}://{}{host_port}", login.unwrap_or_default())))
 }
 
+/// Whether the line is for IPv6.
+pub fn is_v6(args: &ForeignArgs) -> bool {
+    has(&args.flags, &["-6"]) || args.operands.first().is_some_and(|to| to.contains(':'))
+}
+
 /// The local address and port, which netcats take in separate flags.
 pub fn source(args: &ForeignArgs) -> Option<String> {
-    let to_v6 =
-        has(&args.flags, &["-6"]) || args.operands.first().is_some_and(|to| to.contains(':'));
-    let any = if to_v6 { "::" } else { "0.0.0.0" };
+    let any = if is_v6(args) { "::" } else { "0.0.0.0" };
     match (args.get(Setting::Source), args.get(Setting::Port)) {
         (address, None) => address.map(str::to_string),
         (address, Some(port)) => Some(host_port(address.unwrap_or(any), port)),

@@ -16,7 +16,7 @@ use crate::flags::exec::ExecFlags;
 use crate::report::netcat::NetcatWords;
 pub use datagrams::Datagrams;
 use flags::{client_flags, datagram_server_flags, server_flags};
-use values::{seconds, take, take_value, usage};
+use values::{resolve_source, seconds, take, take_value, usage};
 
 /// How long a UDP port that does not answer is waited for.
 const UDP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -49,7 +49,7 @@ pub enum NetcatMode {
 
 /// Translates the arguments of a netcat.
 ///
-/// Fails with code 2 on a flag that no dialect has or that cannot be honoured, and on operands that
+/// Fails with code 2 on a flag that no dialect has or that cannot be supported, and on operands that
 /// are missing or malformed.
 pub fn translate(args: &[String]) -> Result<NetcatLine, Failure> {
     let tool = Tool::named("nc").ok_or_else(|| usage("nc is not known"))?;
@@ -73,12 +73,18 @@ pub fn translate(args: &[String]) -> Result<NetcatLine, Failure> {
     if numeric && !args.has(Setting::Unix) && !host.is_empty() {
         check_numeric(&host, &port)?;
     }
+    let protocol = if args.has(Setting::Udp) { "udp" } else { "tcp" };
+    if !listens && !args.has(Setting::Unix) {
+        resolve_source(&mut args, protocol)?;
+    }
     let mode = mode(&mut args)?;
     let mut words = vec!["sockit".to_string(), command(&args).to_string()];
     words.extend(address(&args, &host, &port)?);
     words.extend(flags(&args, &mode)?);
-    let protocol = if args.has(Setting::Udp) { "udp" } else { "tcp" };
-    let names = NetcatWords { verbose, numeric, protocol, host, port, ..NetcatWords::default() };
+    let waits_longer = args.has(Setting::Wait) || args.has(Setting::Quit);
+    let sends_end = args.has(Setting::HalfClose) && !waits_longer;
+    let names =
+        NetcatWords { verbose, numeric, protocol, host, port, sends_end, ..NetcatWords::default() };
     Ok(NetcatLine { words, mode, names })
 }
 

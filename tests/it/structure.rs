@@ -1,5 +1,5 @@
 //! The structure of src: imports point down, no two files import each other, and clap and `unsafe`
-//! stay in their places. STYLE of the project: CONTRIBUTING.md, "Structure".
+//! stay in their places. CONTRIBUTING.md describes it under "Structure".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,9 +1,9 @@
-//! What a schedule knows about its targets: verdicts in the order of the targets, and the goal.
+//! The results of a schedule: verdicts in the order of the targets, and whether the goal is reached.
 
 use super::Schedule;
-use crate::check::options::Quorum;
+use crate::check::options::Require;
 use crate::check::verdict::{TargetVerdict, Verdict};
-use crate::report::check::CheckStatus;
+use crate::report::event::check::CheckStatus;
 
 impl<D> Schedule<D> {
     /// Takes the verdict on the next target in their order, once it is decided.
@@ -31,9 +31,9 @@ impl<D> Schedule<D> {
 
     /// Whether the goal is reached.
     pub fn is_met(&self) -> bool {
-        match self.goal.quorum {
-            Quorum::All => self.met == self.slots.len(),
-            Quorum::Any => self.met > 0,
+        match self.goal.require {
+            Require::All => self.met == self.slots.len(),
+            Require::Any => self.met > 0,
         }
     }
 
@@ -42,7 +42,7 @@ impl<D> Schedule<D> {
         let never_tried = || Verdict::new(CheckStatus::Timeout);
         self.slots.iter().enumerate().filter_map(move |(target, slot)| {
             let verdict = slot.verdict().unwrap_or_else(never_tried);
-            let is_met = slot.is_decided && verdict.is(self.goal.until);
+            let is_met = slot.is_decided && verdict.satisfies(self.goal.until);
             (!is_met).then_some(TargetVerdict { target, verdict })
         })
     }

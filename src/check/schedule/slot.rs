@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::check::verdict::Verdict;
-use crate::report::datagram_stats::RoundTrips;
+use crate::report::event::datagram::RoundTrips;
 
 /// What is known about one target.
 #[derive(Debug, Default)]

@@ -6,8 +6,8 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn goal(repeat: Repeat) -> Goal {
-    let (until, quorum) = (Until::Open, Quorum::All);
-    Goal { repeat, until, quorum, addresses: AddressCoverage::FirstOpen }
+    let (until, require) = (Until::Open, Require::All);
+    Goal { repeat, until, require, addresses: AddressCoverage::FirstOpen }
 }
 
 fn wait(limit: Duration) -> Goal {
@@ -94,7 +94,7 @@ fn stopped_attempt_is_no_sign_of_a_closed_port() {
 #[test]
 fn any_ends_the_wait_at_the_first_open_target() {
     let start = Instant::now();
-    let mut schedule = Schedule::new(3, Goal { quorum: Quorum::Any, ..wait(SECOND) }, start);
+    let mut schedule = Schedule::new(3, Goal { require: Require::Any, ..wait(SECOND) }, start);
     attempt(&mut schedule, CheckStatus::Refused, start);
     assert_eq!(attempt(&mut schedule, CheckStatus::Open, start), 1);
     assert_eq!(schedule.next(start), NextStep::Over);

@@ -9,7 +9,7 @@ use rustix::event::PollFlags;
 use socket2::Domain;
 use socket2::{SockAddr, Socket, Type};
 
-use crate::datagram::{DatagramSocket, RecvBuffer, RecvMeta, Transmit};
+use crate::datagram::{DatagramSocket, LocalSource, RecvBuffer, RecvMeta, Transmit};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
 use crate::net::socket_event::SocketEvent;
@@ -94,18 +94,20 @@ impl ClientSocket {
         let opened = ClientSocket::new(socket, address, RecvBuffer::Grow, context)?;
         Ok(ClientSocket { destination: Some(sender), ..opened })
     }
+
     /// Sends one datagram. Fails with `WouldBlock` if the buffer stays full.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut outcome = Ok(());
-        let transmit = Transmit::to(self.destination.as_ref(), bytes);
+        let (destination, source) = (self.destination.as_ref(), LocalSource::default());
+        let transmit = Transmit { destination, source, contents: bytes.into(), segment_size: 0 };
         let mut on_error = |_: &Transmit<'_>, e: &io::Error| outcome = Err(clone_error(e));
-        self.socket.sender().send(slice::from_ref(&transmit), &mut on_error);
+        self.socket.send(slice::from_ref(&transmit), &mut on_error);
         outcome
     }
 
     /// Whether a datagram is from another sender; it is logged under `-v` then.
     pub fn is_foreign(&self, meta: &RecvMeta, report: &Report) -> bool {
-        let sender = meta.peer_address();
+        let sender = Address::from(&meta.peer);
         let foreign = self.expected_sender.as_ref().is_some_and(|expected| *expected != sender);
         if foreign {
             report.step(|| format!("Ignored a datagram from {sender}: not from {}", self.address));

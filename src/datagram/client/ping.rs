@@ -14,8 +14,8 @@ use crate::datagram::{MAX_UDP_PAYLOAD, RecvBatch};
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::context::Context;
-use crate::report::datagram_stats::Ping;
 use crate::report::event::Event;
+use crate::report::event::datagram::Ping;
 use crate::report::json;
 use crate::shutdown::WaitOutcome;
 
@@ -132,7 +132,7 @@ impl Pinger<'_> {
     ) -> Result<WaitOutcome, Failure> {
         let Context { report, shutdown } = self.context;
         let failed = |e| Failure::new(Phase::Receive, &self.target.address, e);
-        let socket = self.target.socket.socket().as_fd();
+        let socket = self.target.socket.socket.as_fd();
         let outcome = shutdown.wait(socket, PollFlags::IN, deadline).map_err(failed)?;
         match outcome {
             WaitOutcome::TimedOut => return Ok(outcome),
@@ -141,7 +141,7 @@ impl Pinger<'_> {
             }
             WaitOutcome::Ready(_) => {}
         }
-        let received = self.target.socket.receive_now(batch);
+        let received = self.target.socket.receive(batch);
         let now = Instant::now();
         if let Err(e) = received {
             report.step(|| format!("Receiving failed: {}", message_without_errno(&e)));
@@ -170,7 +170,7 @@ impl Pinger<'_> {
 
     /// Prints the first ICMP error of the run.
     fn warn_icmp_error(&mut self) {
-        for error in self.target.socket.sender().take_icmp_errors() {
+        for error in self.target.socket.icmp_errors.take() {
             if !std::mem::replace(&mut self.icmp_warned, true) {
                 let why = message_without_errno(&io::Error::from_raw_os_error(error.errno));
                 self.context.report.warn(None, format!("{}: {why}", error.peer));

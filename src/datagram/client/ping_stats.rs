@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::report::datagram_stats::{Ping, RoundTrips};
+use crate::report::event::datagram::{Ping, RoundTrips};
 
 /// The requests sent, and the replies to them.
 #[derive(Debug, Default)]

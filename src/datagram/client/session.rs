@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -14,6 +14,7 @@ use super::source::NextDatagram;
 use super::targets::Targets;
 use crate::datagram::{DatagramGroup, RecvBatch};
 use crate::error::{Failure, Phase, message_without_errno};
+use crate::net::address::Address;
 use crate::net::stdout::Stdout;
 use crate::report::context::Context;
 use crate::shutdown::WaitOutcome;
@@ -143,7 +144,7 @@ impl<'a> ClientSession<'a> {
         if let Some(dump) = &mut self.job.dump {
             dump.on_bytes(TapDirection::Sent, &bytes);
         }
-        if self.target.socket.sender().traffic().is_none() {
+        if self.target.socket.traffic.is_none() {
             let (len, peer) = (bytes.len(), &self.target.address);
             self.context.report.step(|| format!("Sent {len} bytes to {peer}"));
         }
@@ -162,9 +163,9 @@ impl<'a> ClientSession<'a> {
 
     fn receive_into(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
         loop {
-            let slots = self.target.socket.receive_now(batch);
+            let slots = self.target.socket.receive(batch);
             let slots = slots.map_err(|e| Failure::new(Phase::Receive, &self.target.address, e))?;
-            if let Some(error) = self.target.socket.sender().take_icmp_errors().back() {
+            if let Some(error) = self.target.socket.icmp_errors.take().back() {
                 self.icmp_error = Some(error.errno);
             } else if slots == 0 {
                 return Ok(());
@@ -178,9 +179,9 @@ impl<'a> ClientSession<'a> {
     }
 
     fn on_replies(&mut self, group: &DatagramGroup<'_>) -> Result<(), Failure> {
-        let (report, peer) = (&self.context.report, || group.meta.peer_address());
+        let (report, peer) = (&self.context.report, || Address::from(&group.meta.peer));
         for payload in group.datagrams() {
-            match self.target.socket.sender().traffic() {
+            match &self.target.socket.traffic {
                 Some(traffic) => traffic.received_datagram(&peer(), payload),
                 None => report.step(|| format!("Got {} bytes from {}", payload.len(), peer())),
             }
@@ -242,7 +243,7 @@ impl<'a> ClientSession<'a> {
         stdin: Option<BorrowedFd<'_>>,
     ) -> Result<WaitOutcome, Failure> {
         let mut fds = vec![
-            PollFd::from_borrowed_fd(self.target.socket.socket().as_fd(), PollFlags::IN),
+            PollFd::new(&self.target.socket.socket, PollFlags::IN),
             PollFd::from_borrowed_fd(self.stdout.fd(), PollFlags::empty()),
         ];
         fds.extend(stdin.map(|stdin| PollFd::from_borrowed_fd(stdin, PollFlags::IN)));

@@ -9,7 +9,7 @@ use super::udp_target::{self, TargetOptions};
 use crate::error::{Failure, Phase};
 use crate::net::endpoint::Endpoint;
 use crate::net::name_lookup::NameLookup;
-use crate::net::retry::{Retry, RetryState};
+use crate::net::retry::{RetryPolicy, RetryState};
 use crate::net::socket_event::OnSocketEvent;
 use crate::net::unix::UnixAddress;
 use crate::report::context::Context;
@@ -42,7 +42,7 @@ impl<'a> Targets<'a> {
     /// Targets with these addresses.
     pub fn new(
         addresses: PeerAddresses<'a>,
-        retry: Retry,
+        retry: RetryPolicy,
         context: &'a Context,
         on_event: OnSocketEvent<'a>,
     ) -> Targets<'a> {
@@ -89,7 +89,7 @@ impl<'a> Targets<'a> {
         loop {
             match self.next() {
                 Ok(socket) => return Ok(socket),
-                Err(failure) => self.backoff(failure)?,
+                Err(failure) => self.wait_before_retry(failure)?,
             }
         }
     }
@@ -105,13 +105,13 @@ impl<'a> Targets<'a> {
         if !self.retries.can_retry(&failure) {
             return Ok(None);
         }
-        self.backoff(failure)?;
+        self.wait_before_retry(failure)?;
         self.first().map(Some)
     }
 
-    fn backoff(&mut self, failure: Failure) -> Result<(), Failure> {
+    fn wait_before_retry(&mut self, failure: Failure) -> Result<(), Failure> {
         self.tried = 0;
-        self.retries.backoff(failure)
+        self.retries.wait_before_retry(failure)
     }
 
     /// Opens the next address that can be opened. Fails as the first of them if none can.

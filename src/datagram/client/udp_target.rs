@@ -9,7 +9,7 @@ use super::client_socket::ClientSocket;
 use crate::datagram::{RecvBuffer, multicast};
 use crate::error::{Failure, Phase};
 use crate::net::address::{Address, with_zone_hint};
-use crate::net::retry::Retry;
+use crate::net::retry::RetryPolicy;
 use crate::net::socket::SocketOptions;
 use crate::net::socket_event::SocketEvent;
 use crate::report::Report;
@@ -24,7 +24,7 @@ pub struct TargetOptions {
     /// The local address to send from.
     pub source: Option<SocketAddr>,
     /// How often the name and the addresses are tried again.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     /// Allow a broadcast address (`SO_BROADCAST`), and accept replies from any sender.
     pub broadcast: bool,
     /// Hop limit of multicast datagrams.
@@ -54,7 +54,7 @@ pub fn open(
 ) -> Result<ClientSocket, Failure> {
     let report = &context.report;
     let socket = options.socket.udp_socket(&address)?;
-    report.on_socket_event(SocketEvent::socket(&address, ", UDP"));
+    report.on_socket_event(SocketEvent::socket(&address, Some("UDP")));
     set_options(&socket, &address, options)?;
     let source = bind(&socket, &address, options)?;
     report.on_socket_event(SocketEvent::Bound(source.to_string()));

@@ -6,7 +6,7 @@ use std::ptr;
 
 use libc::{c_int, cmsghdr, in_addr, in_pktinfo, in6_addr, in6_pktinfo, msghdr, sock_extended_err};
 
-use crate::datagram::message::LocalSource;
+use crate::datagram::message::{LocalSource, Transmit};
 
 /// Buffer for the control messages of one datagram, aligned as cmsg(3) requires: the local address
 /// in both forms, and the segment size.
@@ -88,13 +88,17 @@ pub struct ControlMessages {
 }
 
 impl ControlMessages {
-    /// No messages.
-    pub const fn new() -> ControlMessages {
-        ControlMessages { buffer: MaybeUninit::uninit(), len: 0 }
+    /// The address that `transmit` is sent from, and the length of its payloads if it has several.
+    pub fn of(transmit: &Transmit<'_>) -> ControlMessages {
+        let mut messages = ControlMessages { buffer: MaybeUninit::uninit(), len: 0 };
+        messages.push_source(transmit.source);
+        if transmit.count() > 1 {
+            messages.push(libc::SOL_UDP, libc::UDP_SEGMENT, transmit.segment_size as u16);
+        }
+        messages
     }
 
-    /// Adds the address to send from.
-    pub fn set_source(&mut self, source: LocalSource) {
+    fn push_source(&mut self, source: LocalSource) {
         let ip = match source.address {
             Some(IpAddr::V4(ip)) => {
                 let [ipi_addr, ipi_spec_dst] =
@@ -109,11 +113,6 @@ impl ControlMessages {
         let ipi6_addr = in6_addr { s6_addr: ip.octets() };
         let info = in6_pktinfo { ipi6_addr, ipi6_ifindex: source.interface as _ };
         self.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
-    }
-
-    /// Adds the length of each payload.
-    pub fn set_segment_size(&mut self, size: usize) {
-        self.push(libc::SOL_UDP, libc::UDP_SEGMENT, size as u16);
     }
 
     /// Points `header` to the messages; it must not outlive `self`.

@@ -11,9 +11,9 @@ use crate::datagram::{DatagramGroup, RecvMeta};
 use crate::net::address::Address;
 
 /// The most datagrams in the queue.
-const MAX_DELAYED: u32 = 16_384;
+const MAX_DELAYED: u64 = 16_384;
 /// The most datagrams of one source.
-const MAX_PER_SOURCE: u32 = MAX_DELAYED / 4;
+const MAX_PER_SOURCE: u64 = MAX_DELAYED / 4;
 /// The most payload bytes in the queue.
 const MAX_BYTES: usize = 32 << 20;
 
@@ -22,9 +22,9 @@ const MAX_BYTES: usize = 32 << 20;
 pub struct DelayQueue {
     delay: Duration,
     queue: VecDeque<Delayed>,
-    count: u32,
+    count: u64,
     bytes: usize,
-    by_source: HashMap<Address, u32>,
+    by_source: HashMap<Address, u64>,
 }
 
 /// Datagrams of one group, copied from the receive buffer.
@@ -33,8 +33,6 @@ pub struct Delayed {
     due: Instant,
     meta: RecvMeta,
     bytes: Vec<u8>,
-    peer: Address,
-    local: Address,
     previous: u64,
 }
 
@@ -46,7 +44,7 @@ impl DelayQueue {
     }
 
     /// Adds as many datagrams as there is room for; returns the number of the others.
-    pub fn push(&mut self, incoming: &Incoming<'_>, now: Instant) -> u32 {
+    pub fn push(&mut self, incoming: &Incoming<'_>, now: Instant) -> u64 {
         let count = incoming.group.count();
         let source = source(&incoming.peer);
         let queued = self.by_source.get(&source).copied().unwrap_or(0);
@@ -63,8 +61,6 @@ impl DelayQueue {
             due: now.checked_add(self.delay).unwrap_or(now),
             meta: group.meta.clone(),
             bytes: group.bytes.to_vec(),
-            peer: incoming.peer.clone(),
-            local: incoming.local.clone(),
             previous: incoming.previous,
         });
         count - added
@@ -82,7 +78,7 @@ impl DelayQueue {
         let count = delayed.group().count();
         self.count -= count;
         self.bytes -= delayed.bytes.len();
-        let source = source(&delayed.peer);
+        let source = source(&Address::from(&delayed.meta.peer));
         if let Some(queued) = self.by_source.get_mut(&source) {
             *queued -= count;
             if *queued == 0 {
@@ -96,8 +92,8 @@ impl DelayQueue {
 impl Delayed {
     /// The datagrams as they were received.
     pub fn incoming(&self) -> Incoming<'_> {
-        let (peer, local) = (self.peer.clone(), self.local.clone());
-        Incoming { group: self.group(), peer, local, previous: self.previous }
+        let (group, peer) = (self.group(), Address::from(&self.meta.peer));
+        Incoming { group, peer, previous: self.previous }
     }
 
     fn group(&self) -> DatagramGroup<'_> {
@@ -120,15 +116,14 @@ mod tests {
 
     const DELAY: Duration = Duration::from_secs(1);
 
-    fn push(queue: &mut DelayQueue, peer: &str, payloads: &[&[u8]], now: Instant) -> u32 {
+    fn push(queue: &mut DelayQueue, peer: &str, payloads: &[&[u8]], now: Instant) -> u64 {
         let (bytes, segment_size) = (&payloads.concat(), payloads[0].len());
         let peer: std::net::SocketAddr = peer.parse().unwrap();
         let local = LocalSource::default();
         let len = bytes.len();
         let meta = RecvMeta { peer: peer.into(), local, truncated: false, len, segment_size };
         let group = DatagramGroup { meta: &meta, bytes };
-        let (peer, local) = (Address::from(peer), Address::Unnamed);
-        queue.push(&Incoming { group, peer, local, previous: 0 }, now)
+        queue.push(&Incoming { group, peer: Address::from(peer), previous: 0 }, now)
     }
 
     #[test]
@@ -166,7 +161,7 @@ mod tests {
     fn bytes_are_bounded() {
         let (mut queue, now) = (DelayQueue::new(DELAY), Instant::now());
         let long = vec![0; 60_000];
-        let rejected: u32 = (0..1000).map(|_| push(&mut queue, "127.0.0.1:1", &[&long], now)).sum();
-        assert_eq!(u64::from(rejected), 1000 - (MAX_BYTES / long.len()) as u64);
+        let rejected: u64 = (0..1000).map(|_| push(&mut queue, "127.0.0.1:1", &[&long], now)).sum();
+        assert_eq!(rejected, 1000 - (MAX_BYTES / long.len()) as u64);
     }
 }

@@ -10,34 +10,25 @@ use super::handler::Handler;
 use super::incoming::Incoming;
 use super::log::ServerLog;
 use super::options::DatagramServerOptions;
-use super::print::PayloadPrinter;
 use super::reply_policy::{Admission, ReplyPolicy};
-use crate::datagram::{
-    DatagramGroup, DatagramSender, DatagramSocket, RecvBatch, RecvMeta, Transmit,
-};
+use crate::datagram::{DatagramGroup, DatagramSocket, RecvBatch, Transmit};
 use crate::error::Failure;
 use crate::net::address::Address;
 use crate::net::stdout::Stdout;
-use crate::report::context::Context;
-use crate::shutdown::Shutdown;
-use crate::transfer::tap::TapDirection;
+use crate::report::Report;
 
 /// Handles datagrams as the options of a server say.
 pub struct Dispatcher<'a> {
     handler: Handler,
-    /// What the service print prints.
-    printer: Option<PayloadPrinter>,
     /// The running programs of the service exec.
     programs: Option<Arc<ExecPool>>,
     policy: ReplyPolicy,
     /// Delayed replies, with `--delay`.
     delayed: Option<DelayQueue>,
     /// Datagrams to receive before the server exits.
-    remaining: u64,
-    local: Address,
-    sender: Arc<DatagramSender>,
+    pub remaining: u64,
+    socket: &'a DatagramSocket,
     stdout: Stdout,
-    shutdown: &'a Shutdown,
     /// Counts and logs them.
     pub log: ServerLog<'a>,
 }
@@ -45,45 +36,28 @@ pub struct Dispatcher<'a> {
 impl<'a> Dispatcher<'a> {
     /// Handles what `socket` receives, and logs that the server is ready.
     pub fn new(
-        socket: &DatagramSocket,
+        socket: &'a Arc<DatagramSocket>,
         options: DatagramServerOptions,
-        context: &'a Context,
+        report: &'a Report,
         stdout: Stdout,
     ) -> Dispatcher<'a> {
-        let Context { report, shutdown } = context;
-        let (handler, local) = (options.handler, socket.local().clone());
-        let sender = socket.sender().clone();
-        let (mut printer, mut programs) = (None, None);
-        match &handler {
-            Handler::Print(format) => printer = Some(PayloadPrinter::new(*format)),
-            Handler::Exec(program) => {
-                programs = Some(ExecPool::new(program.clone(), sender.clone(), report));
-            }
-            _ => {}
-        }
-        if let Some(dump) = options.hex {
-            sender.dump(dump);
-        }
-        let log = ServerLog::new(report, &local);
-        log.started(&handler, &local);
+        let handler = options.handler;
+        let programs = match &handler {
+            Handler::Exec(program) => Some(ExecPool::new(program.clone(), socket.clone(), report)),
+            _ => None,
+        };
+        let log = ServerLog::new(report, socket);
+        log.started(&handler);
         Dispatcher {
             handler,
-            printer,
             programs,
-            policy: ReplyPolicy::new(local.clone(), options.max_rate),
+            policy: ReplyPolicy::new(socket.local.clone(), options.max_rate),
             delayed: (!options.delay.is_zero()).then(|| DelayQueue::new(options.delay)),
             remaining: options.max_datagrams.unwrap_or(u64::MAX),
-            local,
-            sender,
+            socket,
             stdout,
-            shutdown,
             log,
         }
-    }
-
-    /// Whether as many datagrams were received as the options say.
-    pub fn is_exhausted(&self) -> bool {
-        self.remaining == 0
     }
 
     /// Handles a batch. Fails at [`Phase::Stdout`](crate::error::Phase::Stdout) if payloads cannot
@@ -92,17 +66,17 @@ impl<'a> Dispatcher<'a> {
         let now = Instant::now();
         let mut replies = Vec::new();
         for group in batch.groups() {
-            let group = group.first(u32::try_from(self.remaining).unwrap_or(u32::MAX));
-            self.remaining -= u64::from(group.count()).min(self.remaining);
-            self.handle_group(group, now, &mut replies);
             if self.remaining == 0 {
                 break;
             }
+            let group = group.first(self.remaining);
+            self.remaining -= group.count();
+            self.handle_group(group, now, &mut replies);
         }
-        if let Some(printer) = &mut self.printer {
-            printer.flush(self.stdout, self.shutdown)?;
+        if let Handler::Print(printer) = &mut self.handler {
+            printer.flush(self.stdout, &self.socket.shutdown)?;
         }
-        self.send(&replies);
+        self.socket.send(&replies, &mut |reply, e| self.log.send_failed(reply, e));
         Ok(())
     }
 
@@ -120,27 +94,21 @@ impl<'a> Dispatcher<'a> {
         now: Instant,
         replies: &mut Vec<Transmit<'b>>,
     ) {
-        let (peer, local) = (group.meta.peer_address(), destination(&self.local, group.meta));
-        let incoming = Incoming { group, peer, local, previous: self.log.datagrams_in() };
+        let (peer, previous) = (Address::from(&group.meta.peer), self.log.datagrams_in);
+        let incoming = Incoming { group, peer, previous };
         self.log.received(&incoming);
-        self.dump_received(&incoming);
-        if group.meta.truncated {
-            self.log.truncated(&incoming.peer);
-        } else if let Some(printer) = &mut self.printer {
-            group.datagrams().for_each(|payload| printer.add(payload));
-        } else if self.handler.replies() {
-            self.reply(incoming, now, replies);
+        match &mut self.handler {
+            _ if group.meta.truncated => self.log.truncated(&incoming.peer),
+            Handler::Print(printer) => group.datagrams().for_each(|payload| printer.add(payload)),
+            Handler::Echo | Handler::Reply(_) | Handler::Exec(_) => {
+                self.reply(incoming, now, replies);
+            }
+            Handler::Discard => {}
         }
     }
 
-    fn dump_received(&self, incoming: &Incoming<'_>) {
-        let Some(dump) = self.sender.hex_dump() else { return };
-        for payload in incoming.group.datagrams() {
-            dump.datagram(TapDirection::Received, &incoming.peer, payload);
-        }
-    }
-
-    /// Replies to as many datagrams as the policy admits, now or after the delay.
+    /// Replies to as many datagrams as the policy admits, now or after the delay; a program sends its
+    /// reply by itself, later.
     fn reply<'b>(
         &mut self,
         mut incoming: Incoming<'b>,
@@ -158,27 +126,16 @@ impl<'a> Dispatcher<'a> {
             return;
         }
         incoming.group = incoming.group.first(admitted);
-        let Some(queue) = &mut self.delayed else {
-            return self.answer(&incoming, replies);
-        };
-        let rejected = queue.push(&incoming, now);
-        if rejected > 0 {
-            self.log.delay_queue_full(rejected);
+        if let Some(programs) = &self.programs {
+            programs.start(&incoming);
+        } else if let Some(queue) = &mut self.delayed {
+            let rejected = queue.push(&incoming, now);
+            if rejected > 0 {
+                self.log.delay_queue_full(rejected);
+            }
+        } else {
+            self.handler.reply(&incoming, &self.socket.local, replies);
         }
-    }
-
-    /// Adds the replies to `replies`; a program sends its reply by itself, later.
-    fn answer<'b>(&self, incoming: &Incoming<'b>, replies: &mut Vec<Transmit<'b>>) {
-        match &self.programs {
-            Some(programs) => programs.start(incoming),
-            None => self.handler.reply(incoming, replies),
-        }
-    }
-
-    fn send(&mut self, replies: &[Transmit<'_>]) {
-        let Dispatcher { sender, log, .. } = self;
-        replies.iter().for_each(|reply| log.sent(reply));
-        sender.send(replies, &mut |reply, e| log.send_failed(reply, e));
     }
 
     /// When the next delayed reply is due.
@@ -190,41 +147,26 @@ impl<'a> Dispatcher<'a> {
     pub fn send_delayed(&mut self, now: Option<Instant>) {
         while let Some(delayed) = self.delayed.as_mut().and_then(|queue| queue.pop(now)) {
             let mut replies = Vec::new();
-            self.answer(&delayed.incoming(), &mut replies);
-            self.send(&replies);
+            self.handler.reply(&delayed.incoming(), &self.socket.local, &mut replies);
+            self.socket.send(&replies, &mut |reply, e| self.log.send_failed(reply, e));
         }
-    }
-
-    /// Counts the ICMP errors that have arrived.
-    pub fn log_icmp_errors(&mut self) {
-        self.sender.take_icmp_errors().iter().for_each(|error| self.log.icmp_error(error));
     }
 
     /// Waits for programs, for `grace` after shutdown, and logs the totals and what was dropped.
     pub fn close(&mut self, grace: Duration) -> ShutdownReport {
         let mut after = ShutdownReport::default();
-        if let Some(printer) = &self.printer {
-            self.log.unwritten(printer.unwritten());
-            after.work_dropped = printer.unwritten() > 0;
+        if let Handler::Print(printer) = &self.handler {
+            self.log.unwritten(printer.unwritten);
+            after.work_dropped = printer.unwritten > 0;
         }
         if let Some(programs) = &self.programs {
-            let closed = programs.close(grace, self.shutdown);
+            let closed = programs.close(grace, &self.socket.shutdown);
             self.log.programs_closed(&closed);
             after.work_dropped = closed.killed > 0;
             after.interrupted_by = closed.interrupted_by;
         }
-        self.log_icmp_errors();
+        self.log.icmp_errors();
         self.log.totals();
         after
-    }
-}
-
-/// The local address that a datagram was sent to.
-fn destination(bound: &Address, meta: &RecvMeta) -> Address {
-    match (bound, meta.local.address) {
-        (Address::Inet(bound), Some(ip)) => {
-            Address::from(std::net::SocketAddr::new(ip, bound.port()))
-        }
-        _ => bound.clone(),
     }
 }

@@ -6,12 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::incoming::Incoming;
-use crate::datagram::{DatagramSender, MAX_UDP_PAYLOAD, RecvMeta, Transmit};
+use crate::datagram::{DatagramSocket, MAX_UDP_PAYLOAD, RecvMeta, Transmit};
 use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::process::program::Program;
 use crate::report::Report;
-use crate::report::datagram_stats::Totals;
+use crate::report::event::datagram::Dropped;
 use crate::service::exec::{OneShot, RunLimits};
 use crate::shutdown::{Shutdown, ShutdownReason};
 
@@ -30,7 +30,7 @@ const STACK_SIZE: usize = 128 << 10;
 /// Answers datagrams with the output of a program.
 pub struct ExecPool {
     program: OneShot,
-    sender: Arc<DatagramSender>,
+    socket: Arc<DatagramSocket>,
     report: Report,
     state: Mutex<PoolState>,
     changed: Condvar,
@@ -39,7 +39,7 @@ pub struct ExecPool {
 #[derive(Debug, Default)]
 struct PoolState {
     running: u32,
-    counted: Totals,
+    dropped: Dropped,
     /// The kinds of errors already printed.
     warned: Vec<ErrorKind>,
     /// Shutdown is complete: late answers are not sent.
@@ -49,29 +49,21 @@ struct PoolState {
 /// How the pool shut down.
 #[derive(Debug, Clone, Default)]
 pub struct ExecShutdown {
-    /// What was sent, and what was dropped as unsent, busy or failed.
-    pub counted: Totals,
+    /// What was dropped as unsent, busy or failed.
+    pub dropped: Dropped,
     /// Programs that were killed; they are counted as failed.
     pub killed: u32,
     /// The shutdown that ended the wait for all programs.
     pub interrupted_by: Option<ShutdownReason>,
 }
 
-/// One datagram to be answered.
-struct ExecJob {
-    meta: RecvMeta,
-    local: Address,
-    peer: Address,
-    payload: Vec<u8>,
-}
-
 impl ExecPool {
-    /// A pool that runs `program` for each datagram and sends its output with `sender`.
-    pub fn new(program: Program, sender: Arc<DatagramSender>, report: &Report) -> Arc<ExecPool> {
+    /// A pool that runs `program` for each datagram and sends its output with `socket`.
+    pub fn new(program: Program, socket: Arc<DatagramSocket>, report: &Report) -> Arc<ExecPool> {
         let limits = RunLimits { timeout: ANSWER_TIMEOUT, max_output: MAX_UDP_PAYLOAD };
         Arc::new(ExecPool {
             program: OneShot::new(program, limits),
-            sender,
+            socket,
             report: report.clone(),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -84,11 +76,9 @@ impl ExecPool {
             if !self.try_acquire() {
                 continue;
             }
-            let (local, peer) = (incoming.local.clone(), incoming.peer.clone());
-            let meta = incoming.group.meta.clone();
-            let job = ExecJob { meta, local, peer, payload: payload.to_vec() };
-            let pool = self.clone();
-            let run = move || pool.run(&job);
+            let (pool, meta) = (self.clone(), incoming.group.meta.clone());
+            let payload = payload.to_vec();
+            let run = move || pool.run(&meta, &payload);
             if let Err(e) = thread::Builder::new().stack_size(STACK_SIZE).spawn(run) {
                 self.fail(&e);
             }
@@ -108,9 +98,9 @@ impl ExecPool {
         let mut state = self.lock();
         state.closed = true;
         let killed = std::mem::take(&mut state.running);
-        state.counted.dropped.failed += u64::from(killed);
+        state.dropped.failed += u64::from(killed);
         self.program.close();
-        ExecShutdown { counted: state.counted.clone(), killed, interrupted_by }
+        ExecShutdown { dropped: state.dropped, killed, interrupted_by }
     }
 
     /// Waits until no program runs, `timeout` has passed or `interrupted` returns a reason, which
@@ -134,13 +124,14 @@ impl ExecPool {
 
     /// Runs the program for one datagram and sends its output. No output is no reply, and neither
     /// is the output of a killed program.
-    fn run(&self, job: &ExecJob) {
+    fn run(&self, meta: &RecvMeta, payload: &[u8]) {
+        let (local, peer) = (meta.local_address(&self.socket.local), Address::from(&meta.peer));
         let log = |e: &io::Error| {
             let why = || message_without_errno(e);
-            self.report.step(|| format!("Answering {} failed: {}", job.peer, why()));
+            self.report.step(|| format!("Answering {peer} failed: {}", why()));
         };
-        let reply = match self.program.run(&job.local, &job.peer, &job.payload) {
-            Ok(reply) => Transmit::reply(&job.meta, reply),
+        let reply = match self.program.run(&local, &peer, payload) {
+            Ok(reply) => Transmit::reply(meta, reply),
             Err(e) => {
                 log(&e);
                 return self.fail(&e);
@@ -149,19 +140,12 @@ impl ExecPool {
         if reply.contents.is_empty() || self.lock().closed {
             return self.release(|_| ());
         }
-        let (mut sent, bytes) = (true, reply.contents.len() as u64);
-        self.sender.send(&[reply], &mut |_, e| {
-            sent = false;
+        let mut unsent = 0;
+        self.socket.send(&[reply], &mut |_, e| {
+            unsent += 1;
             log(e);
         });
-        self.release(|counted| {
-            if sent {
-                counted.datagrams_out += 1;
-                counted.bytes_out += bytes;
-            } else {
-                counted.dropped.unsent += 1;
-            }
-        });
+        self.release(|dropped| dropped.unsent += unsent);
     }
 
     /// Counts one more running program, unless the pool is full.
@@ -171,7 +155,7 @@ impl ExecPool {
             state.running += 1;
             return true;
         }
-        state.counted.dropped.busy += 1;
+        state.dropped.busy += 1;
         drop(state);
         let why = format!("{MAX_PROGRAMS} programs are running; more datagrams are not answered");
         self.warn_once(ErrorKind::WouldBlock, why);
@@ -190,7 +174,7 @@ impl ExecPool {
             };
             self.warn_once(kind, format!("a datagram is not answered: {why}"));
         }
-        self.release(|counted| counted.dropped.failed += 1);
+        self.release(|dropped| dropped.failed += 1);
     }
 
     /// Prints a warning unless one of this kind was printed in this run.
@@ -204,11 +188,11 @@ impl ExecPool {
     }
 
     /// Counts one program less, and by `count` what became of its datagram.
-    fn release(&self, count: impl FnOnce(&mut Totals)) {
+    fn release(&self, count: impl FnOnce(&mut Dropped)) {
         let mut state = self.lock();
         if !state.closed {
             state.running -= 1;
-            count(&mut state.counted);
+            count(&mut state.dropped);
         }
         self.changed.notify_all();
     }

@@ -1,8 +1,9 @@
 //! What a datagram server does with each datagram.
 
 use super::incoming::Incoming;
-use super::print::PrintFormat;
+use super::print::PayloadPrinter;
 use crate::datagram::Transmit;
+use crate::net::address::Address;
 use crate::process::program::Program;
 use crate::service::framing::Message;
 use crate::service::reply::ReplyScript;
@@ -12,7 +13,7 @@ use crate::service::template::{Template, TemplateValues};
 #[derive(Debug)]
 pub enum Handler {
     /// Prints payloads to stdout.
-    Print(PrintFormat),
+    Print(PayloadPrinter),
     /// Sends each datagram back.
     Echo,
     /// Does nothing.
@@ -30,28 +31,31 @@ impl Handler {
         script.reply.map_or(Handler::Discard, Handler::Reply)
     }
 
-    /// Whether datagrams are answered.
-    pub fn replies(&self) -> bool {
-        matches!(self, Handler::Echo | Handler::Reply(_) | Handler::Exec(_))
-    }
-
     /// Whether a reply may be longer than its datagram, which makes forged sources worthwhile.
     pub fn amplifies(&self) -> bool {
         matches!(self, Handler::Reply(_) | Handler::Exec(_))
     }
 
-    /// Adds the replies to `incoming` to `replies`, except those of a program.
-    pub fn reply<'a>(&self, incoming: &Incoming<'a>, replies: &mut Vec<Transmit<'a>>) {
-        let group = &incoming.group;
+    /// Adds the replies to `incoming` to `replies`, except those of a program. `bound` is the address
+    /// of the server's socket.
+    pub fn reply<'a>(
+        &self,
+        incoming: &Incoming<'a>,
+        bound: &Address,
+        replies: &mut Vec<Transmit<'a>>,
+    ) {
+        let Incoming { group, peer, previous } = incoming;
         match self {
             Handler::Echo => replies.push(Transmit {
                 segment_size: group.meta.segment_size,
                 ..Transmit::reply(group.meta, group.bytes)
             }),
             Handler::Reply(template) => {
-                for (n, payload) in (incoming.previous + 1..).zip(group.datagrams()) {
-                    let text = render(template, incoming, n, payload);
-                    replies.push(Transmit::reply(group.meta, text));
+                let local = &group.meta.local_address(bound);
+                for (n, payload) in (previous + 1..).zip(group.datagrams()) {
+                    let Message { text: message, line_end, .. } = Message::of(payload);
+                    let values = TemplateValues { message, n, peer, local, peer_name: None };
+                    replies.push(Transmit::reply(group.meta, render(template, &values, line_end)));
                 }
             }
             Handler::Print(_) | Handler::Discard | Handler::Exec(_) => {}
@@ -59,12 +63,10 @@ impl Handler {
     }
 }
 
-/// The reply to the `n`th datagram; a line end in the payload is moved behind it.
-fn render(template: &Template, incoming: &Incoming<'_>, n: u64, payload: &[u8]) -> Vec<u8> {
-    let Message { text: message, line_end, .. } = Message::of(payload);
-    let Incoming { peer, local, .. } = incoming;
+/// The text of a reply; the line end of the payload is moved behind it.
+fn render(template: &Template, values: &TemplateValues<'_>, line_end: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
-    template.render(&TemplateValues { message, n, peer, local, peer_name: None }, &mut text);
+    template.render(values, &mut text);
     text.extend_from_slice(line_end);
     text
 }

@@ -3,14 +3,12 @@
 use crate::datagram::DatagramGroup;
 use crate::net::address::Address;
 
-/// A group of received datagrams and their addresses.
+/// A group of received datagrams, and its place among all of them.
 pub struct Incoming<'a> {
     /// The datagrams, all of one sender.
     pub group: DatagramGroup<'a>,
     /// The sender.
     pub peer: Address,
-    /// The local address they were sent to.
-    pub local: Address,
     /// The number of datagrams received before them.
     pub previous: u64,
 }

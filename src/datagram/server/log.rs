@@ -5,19 +5,21 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::mem;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::exec::ExecShutdown;
 use super::handler::Handler;
 use super::incoming::Incoming;
 use super::reply_policy::DropReason;
-use crate::datagram::{IcmpError, Transmit};
+use crate::datagram::{DatagramSocket, Transmit};
 use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::report::Report;
-use crate::report::datagram_stats::Totals;
+use crate::report::event::datagram::{Dropped, Totals};
 use crate::report::event::{Event, Level};
 use crate::report::excerpt::Excerpt;
+use crate::transfer::tap::TapDirection;
 
 /// Peers that are counted; more are reported as this number.
 const MAX_PEERS: usize = 1 << 16;
@@ -25,8 +27,14 @@ const MAX_PEERS: usize = 1 << 16;
 /// Counts and logs what one server does.
 pub struct ServerLog<'a> {
     report: &'a Report,
-    /// The counters; the number of peers and the time are set at the end.
-    totals: Totals,
+    socket: &'a DatagramSocket,
+    /// The number of datagrams received.
+    pub datagrams_in: u64,
+    /// Their payload, in bytes.
+    bytes_in: u64,
+    dropped: Dropped,
+    /// Whether each datagram is logged or dumped.
+    shows_datagrams: bool,
     started: Instant,
     /// Hashes of the addresses.
     peers: HashSet<u64>,
@@ -37,11 +45,15 @@ pub struct ServerLog<'a> {
 }
 
 impl<'a> ServerLog<'a> {
-    /// The log of a server bound to `local`; the run begins now.
-    pub fn new(report: &'a Report, local: &Address) -> ServerLog<'a> {
+    /// The log of a server on `socket`; the run begins now.
+    pub fn new(report: &'a Report, socket: &'a DatagramSocket) -> ServerLog<'a> {
         ServerLog {
             report,
-            totals: Totals { local: local.to_string(), ..Totals::default() },
+            socket,
+            datagrams_in: 0,
+            bytes_in: 0,
+            dropped: Dropped::default(),
+            shows_datagrams: report.is_enabled(Level::Detail) || socket.dump.is_some(),
             started: Instant::now(),
             peers: HashSet::new(),
             last_peer: None,
@@ -52,7 +64,8 @@ impl<'a> ServerLog<'a> {
     }
 
     /// The server is ready. Warns if other hosts reach it, and replies may be longer than datagrams.
-    pub fn started(&self, handler: &Handler, local: &Address) {
+    pub fn started(&self, handler: &Handler) {
+        let local = &self.socket.local;
         self.report.emit(&Event::Listening { local: local.to_string(), awaited: "datagrams" });
         if handler.amplifies() && local.ip().is_some_and(|ip| !ip.is_loopback()) {
             let why = "replies are also sent to forged source addresses; --max-rate limits them";
@@ -60,24 +73,27 @@ impl<'a> ServerLog<'a> {
         }
     }
 
-    /// The number of datagrams received.
-    pub fn datagrams_in(&self) -> u64 {
-        self.totals.datagrams_in
-    }
-
     /// Datagrams were received.
     pub fn received(&mut self, incoming: &Incoming<'_>) {
-        let Incoming { group, peer, local, .. } = incoming;
-        self.totals.datagrams_in += u64::from(group.count());
-        self.totals.bytes_in += group.bytes.len() as u64;
-        self.count_peer(peer);
-        if !self.report.is_enabled(Level::Detail) {
-            return;
+        self.datagrams_in += incoming.group.count();
+        self.bytes_in += incoming.group.bytes.len() as u64;
+        self.count_peer(&incoming.peer);
+        if self.shows_datagrams {
+            self.show(incoming);
         }
+    }
+
+    fn show(&self, Incoming { group, peer, .. }: &Incoming<'_>) {
+        let local = group.meta.local_address(&self.socket.local);
         for payload in group.datagrams() {
-            let (local, peer) = (local.to_string(), peer.to_string());
-            let data = self.report.shows_traffic().then(|| Excerpt::of(payload));
-            self.report.emit(&Event::Datagram { local, peer, bytes: payload.len(), data });
+            if self.report.is_enabled(Level::Detail) {
+                let (local, peer) = (local.to_string(), peer.to_string());
+                let data = self.report.shows_traffic().then(|| Excerpt::of(payload));
+                self.report.emit(&Event::Datagram { local, peer, bytes: payload.len(), data });
+            }
+            if let Some(dump) = &self.socket.dump {
+                dump.datagram(TapDirection::Received, peer, payload);
+            }
         }
     }
 
@@ -92,13 +108,13 @@ impl<'a> ServerLog<'a> {
 
     /// A datagram was longer than its slot.
     pub fn truncated(&mut self, peer: &Address) {
-        self.totals.dropped.cut += 1;
+        self.dropped.cut += 1;
         self.report.step(|| format!("Dropped a datagram from {peer}: longer than the buffer"));
     }
 
     /// `count` datagrams of `peer` are not answered.
-    pub fn not_answered(&mut self, reason: DropReason, count: u32, peer: &Address) {
-        let dropped = &mut self.totals.dropped;
+    pub fn not_answered(&mut self, reason: DropReason, count: u64, peer: &Address) {
+        let dropped = &mut self.dropped;
         let (counter, why) = match reason {
             DropReason::ReflectorPort => {
                 (&mut dropped.port, "its port belongs to a service that answers everything")
@@ -106,11 +122,11 @@ impl<'a> ServerLog<'a> {
             DropReason::OwnAddress => (&mut dropped.itself, "it is the address of this server"),
             DropReason::NoReturnAddress => (&mut dropped.nowhere, "it has no address to reply to"),
             DropReason::RateLimited(per_second) => {
-                dropped.rate += u64::from(count);
+                dropped.rate += count;
                 return self.rate_limited(peer, per_second);
             }
         };
-        *counter += u64::from(count);
+        *counter += count;
         self.report.step(|| format!("Not answering {peer}: {why}"));
     }
 
@@ -123,44 +139,37 @@ impl<'a> ServerLog<'a> {
     }
 
     /// `count` datagrams found no room in the queue of `--delay`.
-    pub fn delay_queue_full(&mut self, count: u32) {
-        self.totals.dropped.busy += u64::from(count);
+    pub fn delay_queue_full(&mut self, count: u64) {
+        self.dropped.busy += count;
         if !mem::replace(&mut self.delay_warned, true) {
             let why = "too many replies are delayed (--delay); further datagrams are not answered";
             self.report.warn(None, why);
         }
     }
 
-    /// A reply is being sent.
-    pub fn sent(&mut self, reply: &Transmit<'_>) {
-        self.totals.datagrams_out += u64::from(reply.count());
-        self.totals.bytes_out += reply.contents.len() as u64;
-    }
-
-    /// A reply that was counted as sent could not be.
+    /// A reply could not be sent.
     pub fn send_failed(&mut self, reply: &Transmit<'_>, error: &io::Error) {
-        let count = u64::from(reply.count());
-        self.totals.datagrams_out -= count;
-        self.totals.bytes_out -= reply.contents.len() as u64;
-        self.totals.dropped.unsent += count;
+        self.dropped.unsent += reply.count();
         self.report.step(|| {
             let peer = reply.destination.map_or(Address::Unnamed, Address::from);
             format!("Answering {peer} failed: {}", message_without_errno(error))
         });
     }
 
-    /// An ICMP error arrived for a reply.
-    pub fn icmp_error(&mut self, error: &IcmpError) {
-        self.totals.dropped.refused += 1;
-        self.report.step(|| {
-            let why = message_without_errno(&io::Error::from_raw_os_error(error.errno));
-            format!("Reply to {} was rejected: {why}", error.peer)
-        });
+    /// ICMP errors may have arrived for replies.
+    pub fn icmp_errors(&mut self) {
+        for error in self.socket.icmp_errors.take() {
+            self.dropped.refused += 1;
+            self.report.step(|| {
+                let why = message_without_errno(&io::Error::from_raw_os_error(error.errno));
+                format!("Reply to {} was rejected: {why}", error.peer)
+            });
+        }
     }
 
     /// Receiving fails; it is tried again.
     pub fn receive_failed(&self, error: &io::Error) {
-        let (local, why) = (&self.totals.local, message_without_errno(error));
+        let (local, why) = (&self.socket.local, message_without_errno(error));
         self.report.warn(None, format!("receiving on {local} failed, retrying: {why}"));
     }
 
@@ -174,18 +183,23 @@ impl<'a> ServerLog<'a> {
 
     /// The server has ended.
     pub fn totals(&self) {
-        let (peers, seconds) = (self.peers.len() as u64, self.started.elapsed().as_secs_f64());
-        self.report.emit(&Event::Totals(Totals { peers, seconds, ..self.totals.clone() }));
+        self.report.emit(&Event::Totals(Totals {
+            local: self.socket.local.to_string(),
+            datagrams_in: self.datagrams_in,
+            bytes_in: self.bytes_in,
+            datagrams_out: self.socket.datagrams_sent.load(Ordering::Relaxed),
+            bytes_out: self.socket.bytes_sent.load(Ordering::Relaxed),
+            peers: self.peers.len() as u64,
+            dropped: self.dropped,
+            seconds: self.started.elapsed().as_secs_f64(),
+        }));
     }
 
     /// The programs have ended, or were killed.
     pub fn programs_closed(&mut self, programs: &ExecShutdown) {
-        let (totals, counted) = (&mut self.totals, &programs.counted);
-        totals.datagrams_out += counted.datagrams_out;
-        totals.bytes_out += counted.bytes_out;
-        totals.dropped.unsent += counted.dropped.unsent;
-        totals.dropped.busy += counted.dropped.busy;
-        totals.dropped.failed += counted.dropped.failed;
+        self.dropped.unsent += programs.dropped.unsent;
+        self.dropped.busy += programs.dropped.busy;
+        self.dropped.failed += programs.dropped.failed;
         if programs.killed > 0 {
             let why = format!("{} programs were still running and were killed", programs.killed);
             self.report.warn(None, why);
@@ -196,13 +210,17 @@ impl<'a> ServerLog<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::SocketAddr;
+    use crate::datagram::RecvBuffer;
+    use crate::test_run::TestRun;
+    use std::net::{SocketAddr, UdpSocket};
 
     #[test]
     fn interleaved_peers_are_counted_once() {
+        let (test, bound) = (TestRun::new(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let socket = DatagramSocket::for_client(bound.into(), RecvBuffer::Keep, &test.context);
+        let socket = socket.unwrap();
         let peer = |port| Address::from(SocketAddr::from(([127, 0, 0, 1], port)));
-        let report = Report::plain();
-        let mut log = ServerLog::new(&report, &peer(9));
+        let mut log = ServerLog::new(&test.context.report, &socket);
         for port in [1, 2, 1, 2, 2, 3] {
             log.count_peer(&peer(port));
         }

@@ -1,4 +1,15 @@
 //! The datagram server: starts it, and runs it to its end.
+//!
+//! The path of one datagram: `run` waits for the socket and for what is due next, and receives a
+//! batch with one recvmmsg(2). `dispatch` takes each group of the batch, which is one datagram, or
+//! several of one sender that the kernel merged. `log` counts it, and logs and dumps it where that
+//! is shown. A truncated datagram is dropped; another is printed, discarded or answered, as the
+//! [`handler`] says. `reply_policy` decides how many of a group are answered: none to a source that
+//! would answer in turn, and no more than `rate_limit` allows. The handler adds their replies to
+//! those of the batch, which are sent with one sendmmsg(2), from the address that was sent to; what
+//! was sent is counted and logged by the socket. With `--delay` the datagrams wait in `delay_queue`
+//! first, and a program of `exec` sends its output itself. ICMP errors are counted after each
+//! receive. `ending` has the reasons for which the loop ends.
 
 mod delay_queue;
 mod dispatch;
@@ -13,11 +24,14 @@ mod rate_limit;
 mod reply_policy;
 mod run;
 
+use std::sync::Arc;
+
 use socket2::Socket;
 
-use crate::error::{ExitCode, Failure};
+use crate::datagram::DatagramSocket;
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdout::Stdout;
-use crate::process::groups;
+use crate::process::orphans;
 use crate::process::systemd;
 use crate::report::context::Context;
 use options::DatagramServerOptions;
@@ -26,18 +40,20 @@ use run::DatagramServer;
 /// Serves datagrams on a bound UDP or Unix `socket` until shutdown, a limit, or the end of stdout,
 /// and emits the totals.
 ///
-/// Fails at [`Phase::Bind`](crate::error::Phase::Bind) if the socket is not bound, at
-/// [`Phase::Stdout`](crate::error::Phase::Stdout) if payloads cannot be printed, and at
-/// [`Phase::Listen`](crate::error::Phase::Listen) with 28 at a time limit.
+/// Fails at [`Phase::Bind`] if the socket is not bound, at [`Phase::Stdout`] if payloads cannot be
+/// printed, and at [`Phase::Listen`] with 28 at a time limit.
 pub fn serve(
     socket: Socket,
     options: DatagramServerOptions,
     context: &Context,
     stdout: Stdout,
 ) -> Result<ExitCode, Failure> {
-    let mut server = DatagramServer::open(socket, options, context, stdout)?;
+    let socket = DatagramSocket::for_server(socket, options.recv_buffer, context)
+        .map_err(|e| Failure::new(Phase::Bind, "-", e))?;
+    let socket = Arc::new(DatagramSocket { dump: options.hex.clone(), ..socket });
+    let mut server = DatagramServer::new(&socket, options, &context.report, stdout);
     systemd::notify_ready();
-    groups::reap_orphans();
+    orphans::start_reaper();
     let outcome = server.run();
     systemd::notify_stopping();
     server.close(outcome)

@@ -29,7 +29,8 @@ pub struct PayloadPrinter {
     buffer: Vec<u8>,
     /// How much longer the reader has at shutdown.
     grace: Grace,
-    unwritten: usize,
+    /// The number of bytes that were dropped.
+    pub unwritten: usize,
 }
 
 impl PayloadPrinter {
@@ -56,10 +57,5 @@ impl PayloadPrinter {
         self.unwritten += stdout.write_with_grace(&self.buffer, &mut self.grace, shutdown)?;
         self.buffer.clear();
         Ok(())
-    }
-
-    /// The number of bytes that were dropped.
-    pub fn unwritten(&self) -> usize {
-        self.unwritten
     }
 }

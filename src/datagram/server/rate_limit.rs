@@ -46,15 +46,15 @@ impl RateLimiter {
     }
 
     /// How many of `count` datagrams from `source` may be answered at `now`.
-    pub fn admit(&mut self, source: &impl Hash, count: u32, now: Instant) -> u32 {
+    pub fn admit(&mut self, source: &impl Hash, count: u64, now: Instant) -> u64 {
         let now = now.saturating_duration_since(self.started).as_nanos() as u64;
         let (window, cost) = (self.cost * u64::from(self.per_second), self.cost);
         let bucket = self.bucket(source, now);
         let used = bucket.used_until.max(now);
         let free = (now + window).saturating_sub(used) / cost;
-        let admitted = free.min(u64::from(count));
+        let admitted = free.min(count);
         bucket.used_until = used + admitted * cost;
-        admitted as u32
+        admitted
     }
 
     fn bucket(&mut self, source: &impl Hash, now: u64) -> &mut Bucket {
@@ -80,7 +80,7 @@ mod tests {
     fn burst_is_admitted_then_rate_holds() {
         let mut limiter = RateLimiter::new(10).unwrap();
         let mut now = limiter.started;
-        assert_eq!((0..30).map(|_| limiter.admit(&"a", 1, now)).sum::<u32>(), 10);
+        assert_eq!((0..30).map(|_| limiter.admit(&"a", 1, now)).sum::<u64>(), 10);
         assert_eq!(limiter.admit(&"b", 30, now), 10, "another source has its own allowance");
         now += Duration::from_millis(100);
         assert_eq!(limiter.admit(&"a", 5, now), 1);
@@ -94,7 +94,7 @@ mod tests {
         for rate in [1, 3, 1_000_000_000, u32::MAX] {
             let Some(mut limiter) = RateLimiter::new(rate).filter(|l| l.cost > 0) else { continue };
             let now = limiter.started;
-            assert_eq!(limiter.admit(&1, u32::MAX, now), rate);
+            assert_eq!(limiter.admit(&1, u64::MAX, now), u64::from(rate));
         }
     }
 
@@ -102,7 +102,7 @@ mod tests {
     fn many_sources_get_no_more_than_all_buckets() {
         let mut limiter = RateLimiter::new(10).unwrap();
         let now = limiter.started;
-        let admitted: u64 = (0..200_000).map(|n| u64::from(limiter.admit(&n, 10, now))).sum();
+        let admitted: u64 = (0..200_000).map(|n| limiter.admit(&n, 10, now)).sum();
         assert!(admitted <= 10 * (SETS * WAYS) as u64, "{admitted}");
         assert!(admitted >= 9 * (SETS * WAYS) as u64, "{admitted}");
     }

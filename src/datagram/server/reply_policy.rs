@@ -1,6 +1,6 @@
 //! Decides which datagrams are not answered, to prevent reply loops and amplification.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::time::Instant;
 
 use super::rate_limit::RateLimiter;
@@ -38,7 +38,7 @@ impl DropReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {
     /// The number of datagrams to answer.
-    pub admitted: u32,
+    pub admitted: u64,
     /// Why the others are not answered, if any.
     pub dropped: Option<DropReason>,
 }
@@ -60,7 +60,7 @@ impl ReplyPolicy {
     }
 
     /// How many of `count` datagrams from `peer` are answered at `now`.
-    pub fn admit(&mut self, peer: &Address, count: u32, now: Instant) -> Admission {
+    pub fn admit(&mut self, peer: &Address, count: u64, now: Instant) -> Admission {
         if let Some(reason) = self.rejects(peer) {
             return Admission { admitted: 0, dropped: Some(reason) };
         }
@@ -82,18 +82,17 @@ impl ReplyPolicy {
             Address::Inet(peer) if REFLECTOR_PORTS.contains(&peer.port()) => {
                 Some(DropReason::ReflectorPort)
             }
-            Address::Inet(peer) => self.is_own(*peer).then_some(DropReason::OwnAddress),
-            named => (*named == self.local).then_some(DropReason::OwnAddress),
+            peer => self.is_own(peer).then_some(DropReason::OwnAddress),
         }
     }
 
-    fn is_own(&mut self, peer: SocketAddr) -> bool {
-        match self.local.inet() {
-            Some(local) if local.port() != peer.port() => false,
-            Some(local) if local.ip().is_unspecified() => self.is_local(peer.ip()),
-            Some(local) => local.ip() == peer.ip(),
-            None => false,
-        }
+    fn is_own(&mut self, peer: &Address) -> bool {
+        let (&Address::Inet(local), &Address::Inet(peer)) = (&self.local, peer) else {
+            return self.local == *peer;
+        };
+        let is_any = local.ip().is_unspecified();
+        local.port() == peer.port()
+            && (local.ip() == peer.ip() || is_any && self.is_local(peer.ip()))
     }
 
     /// Whether an address belongs to this machine: only such an address can be bound.
@@ -113,6 +112,7 @@ impl ReplyPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     fn dropped(local: &str, peer: &str) -> Option<DropReason> {
         let address = |text: &str| Address::from(text.parse::<SocketAddr>().unwrap());

@@ -4,19 +4,21 @@
 //! nor a reply that cannot be sent.
 
 use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::Socket;
+use rustix::event::{PollFd, PollFlags};
 
 use super::dispatch::Dispatcher;
 use super::ending::ServerEnd;
 use super::handler::Handler;
 use super::options::DatagramServerOptions;
 use crate::datagram::{DatagramSocket, RecvBatch};
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{ExitCode, Failure};
 use crate::net::stdout::{Stdout, is_broken_pipe};
-use crate::report::context::Context;
-use crate::shutdown::{Shutdown, ShutdownReason, earliest};
+use crate::report::Report;
+use crate::shutdown::{ShutdownReason, WaitOutcome, earliest};
 
 /// The pauses between receives that fail in a row.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
@@ -26,43 +28,41 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A running datagram server.
 pub struct DatagramServer<'a> {
-    socket: DatagramSocket,
+    socket: &'a DatagramSocket,
     dispatcher: Dispatcher<'a>,
+    /// Stdout, if payloads are printed to it and its reader may close it.
+    printed_to: Option<BorrowedFd<'static>>,
+    stdout_closed: bool,
     accept_timeout: Option<Duration>,
     last_received: Instant,
     /// The pause after the last receive, which failed; zero if it did not fail.
     pause: Duration,
     grace: Duration,
-    shutdown: &'a Shutdown,
 }
 
 impl<'a> DatagramServer<'a> {
-    /// Prepares the socket and logs that the server is ready. Fails at [`Phase::Bind`] if the
-    /// socket is not bound.
-    pub fn open(
-        socket: Socket,
+    /// Serves what `socket` receives, and logs that the server is ready.
+    pub fn new(
+        socket: &'a Arc<DatagramSocket>,
         options: DatagramServerOptions,
-        context: &'a Context,
+        report: &'a Report,
         stdout: Stdout,
-    ) -> Result<DatagramServer<'a>, Failure> {
-        let shutdown = &context.shutdown;
-        let printed = matches!(options.handler, Handler::Print(_)).then(|| stdout.fd());
-        let socket = DatagramSocket::for_server(socket, options.recv_buffer, context, printed)
-            .map_err(|e| Failure::new(Phase::Bind, "-", e))?;
-        Ok(DatagramServer {
-            accept_timeout: options.accept_timeout,
-            grace: options.grace,
-            dispatcher: Dispatcher::new(&socket, options, context, stdout),
+    ) -> DatagramServer<'a> {
+        DatagramServer {
             socket,
+            printed_to: matches!(options.handler, Handler::Print(_)).then(|| stdout.fd()),
+            stdout_closed: false,
+            accept_timeout: options.accept_timeout,
             last_received: Instant::now(),
             pause: Duration::ZERO,
-            shutdown,
-        })
+            grace: options.grace,
+            dispatcher: Dispatcher::new(socket, options, report, stdout),
+        }
     }
 
     /// Serves until [`ServerEnd`], and then what is left.
     ///
-    /// Fails at [`Phase::Stdout`] if payloads cannot be printed.
+    /// Fails at [`crate::error::Phase::Stdout`] if payloads cannot be printed.
     pub fn run(&mut self) -> Result<ServerEnd, Failure> {
         let mut batch = self.socket.new_batch();
         let end = loop {
@@ -85,25 +85,26 @@ impl<'a> DatagramServer<'a> {
 
     /// Whether the server stops receiving; the first reason in this order counts.
     fn check_end(&self) -> Option<ServerEnd> {
-        if self.socket.stdout_closed() {
+        if self.stdout_closed {
             return Some(ServerEnd::StdoutClosed);
         }
-        if let Some(reason) = self.shutdown.reason() {
+        if let Some(reason) = self.socket.shutdown.reason() {
             return Some(ServerEnd::Shutdown(reason));
         }
         let is_idle = |time: &Duration| self.last_received.elapsed() >= *time;
         if let Some(time) = self.accept_timeout.filter(is_idle) {
             return Some(ServerEnd::AcceptTimeout(time));
         }
-        self.dispatcher.is_exhausted().then_some(ServerEnd::MaxDatagrams)
+        (self.dispatcher.remaining == 0).then_some(ServerEnd::MaxDatagrams)
     }
 
     /// Waits for datagrams, the next delayed reply or the accept timeout, and handles what arrives.
     fn receive(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
-        let idle_until = self.accept_timeout.and_then(|time| self.last_received.checked_add(time));
-        let next_due = self.dispatcher.next_due();
-        let received = self.socket.receive(batch, earliest(idle_until, next_due));
-        self.dispatcher.log_icmp_errors();
+        let received = self.wait().and_then(|outcome| match outcome {
+            WaitOutcome::Ready(_) => self.socket.receive(batch),
+            WaitOutcome::TimedOut | WaitOutcome::Shutdown(_) => Ok(0),
+        });
+        self.dispatcher.log.icmp_errors();
         match received {
             Ok(0) => self.pause = Duration::ZERO,
             Ok(_) => {
@@ -116,12 +117,28 @@ impl<'a> DatagramServer<'a> {
         Ok(())
     }
 
+    /// Waits until the socket is readable, its reader closes stdout, or something is due.
+    fn wait(&mut self) -> io::Result<WaitOutcome> {
+        let idle_until = self.accept_timeout.and_then(|time| self.last_received.checked_add(time));
+        let deadline = earliest(idle_until, self.dispatcher.next_due());
+        let mut fds = vec![PollFd::new(&self.socket.socket, PollFlags::IN)];
+        fds.extend(self.printed_to.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
+        let outcome = self.socket.shutdown.wait_any(&mut fds, deadline)?;
+        let stdout = fds.get(1).map_or(PollFlags::empty(), PollFd::revents);
+        self.stdout_closed |= stdout.contains(PollFlags::ERR);
+        if !stdout.is_empty() {
+            // A closed descriptor stays ready, and poll(2) would return immediately.
+            self.printed_to = None;
+        }
+        Ok(outcome)
+    }
+
     /// Waits until all delayed replies are sent. Shutdown sends them immediately; its reason is
     /// returned.
     fn flush_delayed(&mut self) -> Option<ShutdownReason> {
         while let Some(due) = self.dispatcher.next_due() {
             let left = due.saturating_duration_since(Instant::now());
-            if let Err(reason) = self.shutdown.sleep(left) {
+            if let Err(reason) = self.socket.shutdown.sleep(left) {
                 self.dispatcher.send_delayed(None);
                 return Some(reason);
             }
@@ -133,8 +150,8 @@ impl<'a> DatagramServer<'a> {
     /// Serves what the kernel has queued, and sends the delayed replies.
     fn drain_queued(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
         let deadline = Instant::now() + DRAIN_TIMEOUT;
-        while !self.dispatcher.is_exhausted() && Instant::now() < deadline {
-            match self.socket.receive_now(batch) {
+        while self.dispatcher.remaining > 0 && Instant::now() < deadline {
+            match self.socket.receive(batch) {
                 Ok(1..) => self.dispatcher.handle(batch)?,
                 Ok(0) | Err(_) => break,
             }
@@ -145,14 +162,14 @@ impl<'a> DatagramServer<'a> {
 
     /// Waits for programs, and returns the exit code of a run whose loop ended with `outcome`.
     ///
-    /// Fails as the loop did, and at [`Phase::Listen`] with 28 at a time limit.
+    /// Fails as the loop did, and at [`crate::error::Phase::Listen`] with 28 at a time limit.
     pub fn close(mut self, outcome: Result<ServerEnd, Failure>) -> Result<ExitCode, Failure> {
         let after = self.dispatcher.close(self.grace);
         let end = match outcome {
             Err(failure) if is_broken_pipe(&failure) => ServerEnd::StdoutClosed,
             outcome => outcome?,
         };
-        end.exit_code(after, self.socket.local())
+        end.exit_code(after, &self.socket.local)
     }
 
     /// Pauses after an error, the longer the more of them are in a row; logs the first.
@@ -162,6 +179,6 @@ impl<'a> DatagramServer<'a> {
         }
         self.pause = (self.pause * 2).clamp(MIN_PAUSE, MAX_PAUSE);
         // The loop checks for shutdown itself.
-        let _ = self.shutdown.sleep(self.pause);
+        let _ = self.socket.shutdown.sleep(self.pause);
     }
 }

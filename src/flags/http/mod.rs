@@ -15,7 +15,7 @@ use crate::http::ParserOptions;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::layer::Layer;
-use crate::net::proxy::Route;
+use crate::net::route::Route;
 use crate::net::unix::UnixAddress;
 use output::OutputFlags;
 use request::RequestFlags;

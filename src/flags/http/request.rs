@@ -40,14 +40,14 @@ pub struct RequestFlags {
     /// Half-close the connection after the request
     #[arg(long)]
     pub half_close: bool,
-    /// Time between connecting and the request [default: 0]
+    /// Time between connecting and sending the request
     #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
           value_parser = values::duration)]
     pub delay: Duration,
     /// Connect to ADDRESS for HOST:PORT; * as HOST matches all other hosts
     #[arg(long, value_name = "HOST:PORT:ADDRESS", value_parser = host_override)]
     pub resolve: Vec<HostOverride>,
-    /// Connect to the Unix socket PATH for every URL; a leading @ means an abstract name
+    /// Connect to the Unix socket PATH for every URL; @NAME is in the abstract namespace
     #[arg(long, value_name = "PATH", value_parser = unix_name,
           value_hint = clap::ValueHint::AnyPath, conflicts_with_all = ["source", "resolve"])]
     pub unix: Option<UnixAddress>,

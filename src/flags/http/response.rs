@@ -38,10 +38,10 @@ pub struct ResponseFlags {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = speed_time,
           requires = "speed_limit")]
     pub speed_time: Duration,
-    /// Exit with 28 if no data arrives for this time; 0 = never
+    /// Exit with 28 if no data arrives for this long; 0 = never
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::limit)]
     pub idle_timeout: Limit,
-    /// Maximum time for the complete run; 0 = none [default: 0]
+    /// Timeout of the complete run; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
           value_parser = values::limit)]
     pub timeout: Limit,

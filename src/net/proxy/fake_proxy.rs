@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::error::ExitCode;
 use crate::net::dial::Dialer;
-use crate::net::retry::Retry;
+use crate::net::retry::RetryPolicy;
+use crate::net::route::Route;
 use crate::shutdown::Shutdown;
 
 const TIMEOUT: Duration = Duration::from_millis(400);
@@ -23,11 +24,11 @@ fn dial(proxy: &str) -> Dialer {
     Dialer {
         endpoint: Endpoint { host: "target.example".into(), port: "7".into() },
         family: Default::default(),
-        options: Default::default(),
+        socket_options: Default::default(),
         source: None,
         timeout: Some(TIMEOUT),
-        retry: Retry::default(),
-        route: Route::Through(Proxy::parse(proxy).unwrap()),
+        retry: RetryPolicy::default(),
+        route: Route::Tunnel(Proxy::parse(proxy).unwrap()),
         layer: None,
     }
 }

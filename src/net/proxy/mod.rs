@@ -19,7 +19,6 @@ pub use target::Target;
 use super::endpoint::Endpoint;
 use super::layer::HandshakeContext;
 use super::stream::Stream;
-use super::unix;
 use crate::error::{Failure, Phase};
 
 /// The hint where a proxy asks for a login.
@@ -63,32 +62,6 @@ struct Login {
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Login")
-    }
-}
-
-/// How to reach the target.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Route {
-    /// Directly.
-    #[default]
-    Direct,
-    /// Through a tunnel of a proxy.
-    Through(Proxy),
-    /// To an HTTP proxy itself, which gets its requests in absolute form (RFC 9112 §3.2.2).
-    To(Proxy),
-    /// To this Unix socket, instead of the endpoint.
-    Unix(unix::UnixAddress),
-}
-
-impl Route {
-    /// The kind of route, for the trace.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Route::Direct => "direct",
-            Route::Through(_) => "through a proxy",
-            Route::To(_) => "to the proxy itself",
-            Route::Unix(_) => "unix socket",
-        }
     }
 }
 

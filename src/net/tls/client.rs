@@ -18,7 +18,7 @@ use super::records::RecordBuffer;
 use super::trust::{TrustPolicy, TrustSource};
 use super::verify::ServerVerifier;
 use super::verify_error::VerifyError;
-use super::{OnTruncation, describe, error_text, provider};
+use super::{OnTruncation, STACK, describe, error_text, provider};
 use crate::error::{Failure, Phase};
 use crate::net::layer::{HandshakeContext, Layer};
 use crate::net::socket_event::SocketEvent;
@@ -121,6 +121,10 @@ impl Layer for Client {
         handshake.stream.info.certificate = info.map(PeerCertificate::from);
         (context.emit)(SocketEvent::Secured(context.target.clone()));
         Ok(handshake.into_stream(self.on_truncation))
+    }
+
+    fn stack_size(&self) -> usize {
+        STACK
     }
 }
 

@@ -94,7 +94,9 @@ pub(super) fn alert_message(alert: AlertDescription) -> String {
             "the peer supports none of the --alpn protocols".to_string()
         }
         Alert::ProtocolVersion => "the peer and sockit have no TLS version in common".to_string(),
-        Alert::UnrecognisedName => "the peer does not know this name (--server-name)".to_string(),
+        Alert::UnrecognisedName => {
+            "the peer has no certificate for this name (--server-name)".to_string()
+        }
         _ => format!("the peer refused the handshake ({name})"),
     }
 }

@@ -7,7 +7,7 @@ use rustix::event::PollFlags;
 use rustls::{Connection, Error};
 
 use super::records::RecordBuffer;
-use super::session::send_some;
+use super::state::send_some;
 use super::stream::split;
 use super::verify_error::VerifyError;
 use super::{OnTruncation, describe};
@@ -118,7 +118,7 @@ impl Handshake<'_> {
         }
     }
 
-    /// The peer has closed: an error of the system's kind, by which [`Failure::is_peer_close`] knows it.
+    /// The peer has closed: an error of the system's kind, which [`Failure::is_peer_close`] checks.
     fn ended(&self) -> Failure {
         let why = "the peer ended the connection during the handshake";
         self.with_silent_hint(self.failed(io::Error::new(ErrorKind::UnexpectedEof, why)))

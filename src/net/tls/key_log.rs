@@ -10,7 +10,7 @@ use rustls::{KeyLog, NoKeyLog};
 
 use super::fingerprint::hex;
 use crate::error::Failure;
-use crate::process::output_file;
+use crate::process::{directory_entry, output_file};
 
 /// Appends a line per secret, in the NSS key log format.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub fn key_log() -> Result<Arc<dyn KeyLog>, Failure> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
     match output_file::open(path, flags, 0o600) {
         Ok(file) => Ok(Arc::new(LogFile(file))),
-        Err(e) if output_file::is_refusal(&e) => Err(Failure::write_file(path.display(), e)),
+        Err(e) if directory_entry::is_refusal(&e) => Err(Failure::write_file(path.display(), e)),
         Err(_) => Ok(Arc::new(NoKeyLog {})),
     }
 }

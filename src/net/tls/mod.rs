@@ -13,11 +13,12 @@ mod key_log;
 mod reader;
 mod records;
 pub mod server;
-mod session;
+mod state;
 mod stream;
 mod trust;
 mod verify;
 mod verify_error;
+mod writer;
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use rustls::crypto::{CryptoProvider, ring};
 /// Bytes of stack that TLS needs in addition to a service. Measured by the touched pages: 44 KiB
 /// together with the echo service in a build without optimisation and with a client certificate,
 /// 24 KiB in a release; the rest is for longer chains and larger keys.
-pub const STACK: usize = 128 << 10;
+const STACK: usize = 128 << 10;
 
 /// How to treat an end of stream without close_notify (RFC 8446 §6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::Error;
 
 use super::records::RecordBuffer;
-use super::session::{Session, send_some};
+use super::state::{TlsState, send_some};
 use super::{OnTruncation, describe, error_text};
 use crate::error::{ExitCode, LayerError, Phase};
 use crate::net::stream::Reader;
@@ -16,7 +16,7 @@ const READ_CHUNK: usize = 64 << 10;
 
 /// The half that decrypts.
 pub(super) struct TlsReader {
-    pub session: Arc<Session>,
+    pub state: Arc<TlsState>,
     pub inner: Box<dyn Reader>,
     pub records: RecordBuffer,
     pub on_truncation: OnTruncation,
@@ -53,7 +53,7 @@ impl TlsReader {
     /// Returns how many bytes of plain text the received records have, 0 for close_notify; `None` when
     /// more records are needed.
     fn decrypt(&mut self, plain: &mut [u8]) -> io::Result<Option<usize>> {
-        let mut connection = self.session.lock();
+        let mut connection = self.state.lock();
         let mut filled = 0;
         loop {
             match connection.reader().read(&mut plain[filled..]) {
@@ -62,18 +62,16 @@ impl TlsReader {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) => return Err(e),
             }
-            if filled == plain.len() || self.records.unread().is_empty() {
+            let is_complete = filled == plain.len() || self.records.unread().is_empty();
+            if is_complete || self.pending_error.is_some() {
                 break;
             }
             let fed = self.records.feed(&mut connection);
             // An alert or a key update is sent if the kernel has room for it. A peer that no longer
             // reads is the writer's error: reading continues.
-            let _ = send_some(&mut connection, self.session.handle.socket());
-            if let Err(error) = fed {
-                // What was decrypted before the error is delivered first.
-                self.pending_error = Some(protocol_error(&error));
-                break;
-            }
+            let _ = send_some(&mut connection, self.state.handle.socket());
+            // The records before the malformed one are delivered first.
+            self.pending_error = fed.err().map(|error| protocol_error(&error));
         }
         match self.pending_error.take_if(|_| filled == 0) {
             Some(error) => Err(error),
@@ -84,7 +82,7 @@ impl TlsReader {
     /// Checks an end of stream without close_notify: closed locally, truncated, or malformed if it
     /// is inside a record.
     fn check_end(&self) -> io::Result<()> {
-        let handle = &self.session.handle;
+        let handle = &self.state.handle;
         if handle.closed_locally() {
             return Ok(());
         }
@@ -103,11 +101,13 @@ impl TlsReader {
 
 impl Reader for TlsReader {
     fn is_ready(&self) -> bool {
-        let has_plaintext = || {
-            let state = self.session.lock().process_new_packets();
-            state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+        let is_decrypted = || {
+            let processed = self.state.lock().process_new_packets();
+            // A peer that waits for close_notify in return keeps the stream below open.
+            processed.is_ok_and(|now| now.plaintext_bytes_to_read() > 0 || now.peer_has_closed())
         };
-        !self.records.unread().is_empty() || has_plaintext() || self.inner.is_ready()
+        let has_records = !self.records.unread().is_empty();
+        self.pending_error.is_some() || has_records || is_decrypted() || self.inner.is_ready()
     }
 }
 

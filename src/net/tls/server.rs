@@ -14,7 +14,7 @@ use super::key_log::key_log;
 use super::records::RecordBuffer;
 use super::trust::TrustAnchors;
 use super::verify::ClientVerifier;
-use super::{OnTruncation, describe, provider};
+use super::{OnTruncation, STACK, describe, provider};
 use crate::error::{Failure, Phase};
 use crate::net::layer::{HandshakeContext, Layer};
 use crate::net::stream::Stream;
@@ -101,5 +101,9 @@ impl Layer for Server {
         let info = describe::log_session(&handshake.connection, context);
         handshake.stream.info.peer_name = info.and_then(|info| info.name());
         Ok(handshake.into_stream(self.on_truncation))
+    }
+
+    fn stack_size(&self) -> usize {
+        STACK
     }
 }

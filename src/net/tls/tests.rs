@@ -1,6 +1,6 @@
 //! Client and server against each other over loopback, and against peers that misbehave.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
@@ -13,7 +13,7 @@ use super::fingerprint::Sha256;
 use super::{OnTruncation, client, server};
 use crate::error::{ExitCode, Failure};
 use crate::net::layer::{HandshakeContext, Layer};
-use crate::net::stream::Stream;
+use crate::net::stream::{Stream, Writer};
 
 /// A smaller stack than servers get: an overflow shows that the measured reserve is used up.
 const SMALL_STACK: usize = 96 << 10;
@@ -47,7 +47,10 @@ fn client(pins: Vec<Sha256>) -> client::Client {
 }
 
 fn wrap(layer: &dyn Layer, stream: TcpStream, timeout: Duration) -> Result<Stream, Failure> {
-    let stream = Stream::from_socket(Socket::from(stream)).unwrap();
+    wrap_stream(layer, Stream::from_socket(Socket::from(stream)).unwrap(), timeout)
+}
+
+fn wrap_stream(layer: &dyn Layer, stream: Stream, timeout: Duration) -> Result<Stream, Failure> {
     let context = HandshakeContext {
         target: "peer".into(),
         deadline: Some(Instant::now() + timeout),
@@ -98,6 +101,73 @@ fn both_directions_flow_concurrently() {
         }));
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+/// A writer that leaves the stream below open after close_notify.
+struct OpenWriter(Box<dyn Writer>);
+
+impl Write for OpenWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Writer for OpenWriter {
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[test]
+fn reader_is_ready_when_close_notify_arrived_with_the_last_data() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (server, print) = server();
+    let connecting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut accepted = Stream::from_socket(listener.accept().unwrap().0.into()).unwrap();
+    accepted.writer = Box::new(OpenWriter(accepted.writer));
+    let peer = thread::spawn(move || {
+        let mut stream = wrap_stream(server.as_ref(), accepted, LONG).unwrap();
+        stream.writer.write_all(b"all").unwrap();
+        stream.writer.finish().unwrap();
+        stream
+    });
+    let mut local = wrap(&client(vec![print]), connecting, LONG).unwrap();
+    let _peer = peer.join().unwrap();
+    let mut received = Vec::new();
+    while local.reader.is_ready() {
+        let mut buffer = [0; 9];
+        match local.reader.read(&mut buffer) {
+            Ok(0) => return assert_eq!(received, b"all"),
+            Ok(n) => received.extend_from_slice(&buffer[..n]),
+            Err(e) => assert_eq!(e.kind(), io::ErrorKind::Interrupted),
+        }
+    }
+    panic!("not ready after {received:?}");
+}
+
+#[test]
+fn data_before_a_malformed_record_is_delivered() {
+    let (mut local, mut peer) = pair();
+    peer.writer.write_all(b"all").unwrap();
+    peer.handle.socket().send(b"\x17\x03\x03\x00\x05wrong").unwrap();
+    let mut received = Vec::new();
+    let error = loop {
+        assert!(local.reader.is_ready() || received.is_empty());
+        let mut buffer = [0; 9];
+        match local.reader.read(&mut buffer) {
+            Ok(n) => received.extend_from_slice(&buffer[..n]),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => break e,
+        }
+    };
+    assert_eq!(
+        (received.as_slice(), error.kind()),
+        (b"all".as_slice(), io::ErrorKind::InvalidData)
+    );
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl FaultChain {
         self.last_due?.checked_sub(latency + ahead)
     }
 
-    /// Passes the next piece of the source through all faults, which see its offset.
+    /// Passes the next piece of the source with its offset through all faults.
     pub fn pass(&mut self, piece: Piece) -> Vec<Piece> {
         if self.has_ended {
             return Vec::new();

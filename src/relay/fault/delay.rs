@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::context::{Constructor, FaultContext};
 use super::piece::{Fault, Piece, PieceKind};
-use super::site::{Constructor, Site};
 use crate::units;
 
 /// Bytes that are delayed by the same time.
@@ -23,11 +23,11 @@ pub fn parse(value: &str) -> Result<Constructor, String> {
     if mean > MAX_DELAY {
         return Err(format!("'{value}' is longer than an hour"));
     }
-    Ok(Box::new(move |site| Box::new(Delay { site, mean, jitter, is_logged: false })))
+    Ok(Box::new(move |context| Box::new(Delay { context, mean, jitter, is_logged: false })))
 }
 
 struct Delay {
-    site: Site,
+    context: FaultContext,
     mean: Duration,
     jitter: Duration,
     is_logged: bool,
@@ -36,14 +36,14 @@ struct Delay {
 impl Delay {
     fn time(&self, place: u64) -> Duration {
         let range = 2 * self.jitter.as_nanos() as u64 + 1;
-        self.mean - self.jitter + Duration::from_nanos(self.site.random_below(place, range))
+        self.mean - self.jitter + Duration::from_nanos(self.context.random_below(place, range))
     }
 
     fn delay(&mut self, mut piece: Piece, place: u64) -> Piece {
         piece.due += self.time(place);
         if !self.is_logged && !piece.bytes.is_empty() {
             self.is_logged = true;
-            piece.events.push(self.site.event(piece.offset));
+            piece.events.push(self.context.event(piece.offset));
         }
         piece
     }

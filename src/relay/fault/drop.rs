@@ -1,17 +1,17 @@
-//! `drop`: everything after an offset vanishes, its end too; the connection stays open.
+//! `drop`: everything after an offset is discarded, its end too; the connection stays open.
 
+use super::context::{Constructor, FaultContext};
 use super::piece::{DirectionEnd, Fault, Piece};
-use super::site::{Constructor, Site};
 use crate::units;
 
 /// Parses the offset.
 pub fn parse(value: &str) -> Result<Constructor, String> {
     let offset = units::size(value)?;
-    Ok(Box::new(move |site| Box::new(Drop { site, offset, has_begun: false })))
+    Ok(Box::new(move |context| Box::new(Drop { context, offset, has_begun: false })))
 }
 
 struct Drop {
-    site: Site,
+    context: FaultContext,
     offset: u64,
     has_begun: bool,
 }
@@ -23,13 +23,13 @@ impl Fault for Drop {
         }
         let rest = piece.split_off(self.offset);
         let has_ended = piece.end.is_some() || rest.is_some_and(|rest| rest.end.is_some());
-        piece.end = has_ended.then_some(DirectionEnd::Vanished);
+        piece.end = has_ended.then_some(DirectionEnd::Discarded);
         if self.has_begun {
             piece.bytes.clear();
             piece.events.clear();
         } else {
             self.has_begun = true;
-            piece.events.push(self.site.event(self.offset));
+            piece.events.push(self.context.event(self.offset));
         }
         next.extend(Some(piece).filter(|piece| has_ended || !piece.events.is_empty()));
     }

@@ -1,17 +1,17 @@
 //! `duplicate`: a share of the datagrams arrives twice.
 
+use super::context::{Constructor, FaultContext};
 use super::piece::{Fault, Piece, PieceKind};
 use super::share::{self, Share};
-use super::site::{Constructor, Site};
 
 /// Parses the share.
 pub fn parse(value: &str) -> Result<Constructor, String> {
     let share = share::parse(value)?;
-    Ok(Box::new(move |site| Box::new(Duplicate { site, share, count: 0 })))
+    Ok(Box::new(move |context| Box::new(Duplicate { context, share, count: 0 })))
 }
 
 struct Duplicate {
-    site: Site,
+    context: FaultContext,
     share: Share,
     /// Datagrams so far.
     count: u64,
@@ -22,8 +22,8 @@ impl Fault for Duplicate {
         let mut copy = None;
         if piece.kind == PieceKind::Datagram {
             self.count += 1;
-            if self.site.picks(self.share, self.count - 1) {
-                let events = vec![self.site.event(piece.offset)];
+            if self.context.picks(self.share, self.count - 1) {
+                let events = vec![self.context.event(piece.offset)];
                 copy = Some(Piece { events, ..piece.clone() });
             }
         }

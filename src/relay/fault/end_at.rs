@@ -1,17 +1,17 @@
 //! An end of the direction at an offset, for `close` and `reset`.
 
+use super::context::{Constructor, FaultContext};
 use super::piece::{DirectionEnd, Fault, Piece};
-use super::site::{Constructor, Site};
 use crate::units;
 
 /// Parses an offset; the direction ends with `end` after that many bytes.
 pub fn parse(value: &str, end: DirectionEnd) -> Result<Constructor, String> {
     let offset = units::size(value)?;
-    Ok(Box::new(move |site| Box::new(EndAt { site, offset, end })))
+    Ok(Box::new(move |context| Box::new(EndAt { context, offset, end })))
 }
 
 struct EndAt {
-    site: Site,
+    context: FaultContext,
     offset: u64,
     end: DirectionEnd,
 }
@@ -21,8 +21,8 @@ impl Fault for EndAt {
         if piece.end_offset() >= self.offset {
             piece.split_off(self.offset);
             piece.end = Some(self.end);
-            if self.end != DirectionEnd::Reset || self.site.claim_reset() {
-                piece.events.push(self.site.event(self.offset));
+            if self.end != DirectionEnd::Reset || self.context.claim_reset() {
+                piece.events.push(self.context.event(self.offset));
             }
         }
         next.push(piece);

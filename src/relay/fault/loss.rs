@@ -1,17 +1,17 @@
 //! `loss`: a share of the datagrams is lost.
 
+use super::context::{Constructor, FaultContext};
 use super::piece::{Fault, Piece, PieceKind};
 use super::share::{self, Share};
-use super::site::{Constructor, Site};
 
 /// Parses the share.
 pub fn parse(value: &str) -> Result<Constructor, String> {
     let share = share::parse(value)?;
-    Ok(Box::new(move |site| Box::new(Loss { site, share, count: 0 })))
+    Ok(Box::new(move |context| Box::new(Loss { context, share, count: 0 })))
 }
 
 struct Loss {
-    site: Site,
+    context: FaultContext,
     share: Share,
     /// Datagrams so far.
     count: u64,
@@ -21,8 +21,8 @@ impl Fault for Loss {
     fn apply(&mut self, mut piece: Piece, next: &mut Vec<Piece>) {
         if piece.kind == PieceKind::Datagram {
             self.count += 1;
-            if self.site.picks(self.share, self.count - 1) {
-                piece.events.push(self.site.event(piece.offset));
+            if self.context.picks(self.share, self.count - 1) {
+                piece.events.push(self.context.event(piece.offset));
                 piece.kind = PieceKind::LostDatagram;
             }
         }

@@ -1,11 +1,12 @@
-//! Faults that `--fault` puts on relayed connections on purpose.
+//! Faults that `--fault` injects into relayed connections.
 //!
-//! A fault is a file with a parser and a `piece::Fault`, and a row in [`FAULTS`]. It sees the bytes
-//! of one direction as [`piece::Piece`]s, which it changes, divides, delays or ends. What it decides
-//! is a function of seed, connection number, direction and byte offset (`site`), never of
+//! A fault is a file with a parser and a `piece::Fault`, and a row in [`FAULTS`]. It receives the
+//! bytes of one direction as [`piece::Piece`]s, which it changes, divides, delays or ends. What it decides
+//! is a function of seed, connection number, direction and byte offset (`context`), never of
 //! time or of the lengths of reads, so that the same seed and bytes give the same faults again.
 
 mod chain;
+mod context;
 mod corrupt;
 mod delay;
 mod drop;
@@ -20,7 +21,6 @@ mod rate;
 mod refuse;
 mod reorder;
 mod share;
-mod site;
 mod slice;
 mod stall;
 
@@ -38,7 +38,7 @@ pub enum Medium {
     Datagrams,
     /// Both of them.
     Any,
-    /// A complete connection, before the target is dialled; it has no direction.
+    /// A complete connection, before the relay connects to the target; it has no direction.
     Connection,
 }
 
@@ -53,11 +53,11 @@ pub struct FaultKind {
     /// What it applies to.
     pub medium: Medium,
     /// Parses the rest of the SPEC, after the name and its `=` or `@`.
-    parse: fn(&str) -> Result<site::Constructor, String>,
+    parse: fn(&str) -> Result<context::Constructor, String>,
 }
 
 /// Every fault, in the order of the documentation.
-pub static FAULTS: [FaultKind; 12] = [
+pub static FAULTS: &[FaultKind] = &[
     FaultKind {
         name: "delay",
         usage: "delay=20ms±10ms",
@@ -103,7 +103,7 @@ pub static FAULTS: [FaultKind; 12] = [
     FaultKind {
         name: "drop",
         usage: "drop@4096",
-        effect: "everything after that many bytes vanishes, the connection stays open",
+        effect: "everything after that many bytes is discarded, the connection stays open",
         medium: Medium::Stream,
         parse: drop::parse,
     },

@@ -42,7 +42,7 @@ pub enum DirectionEnd {
     /// A fault resets the connection; everything before it is delivered.
     Reset,
     /// The source ended after a fault had begun to drop everything: the end is not to be passed on.
-    Vanished,
+    Discarded,
 }
 
 impl Piece {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::chain::{ConnectionFaults, FaultChain};
-use super::site::{Constructor, Site, key};
+use super::context::{Constructor, FaultContext, key};
 use super::{FAULTS, FaultKind, Medium};
 use crate::relay::direction::Direction;
 use crate::report::event::FaultEvent;
@@ -104,9 +104,9 @@ impl FaultPlan {
     /// The fault that resets connection `conn` when it is accepted, if there is one.
     pub fn refuses(&self, conn: u64) -> Option<FaultEvent> {
         let is_reset = Arc::default();
-        self.sites(0, None, &is_reset).find_map(|(site, spec)| {
-            let is_refused = (spec.construct)(site.clone()).refuses(conn);
-            is_refused.then(|| FaultEvent { conn, offset: None, ..site.event(0) })
+        self.contexts(0, None, &is_reset).find_map(|(context, spec)| {
+            let is_refused = (spec.construct)(context.clone()).refuses(conn);
+            is_refused.then(|| FaultEvent { conn, offset: None, ..context.event(0) })
         })
     }
 
@@ -128,25 +128,25 @@ impl FaultPlan {
     }
 
     fn faults(&self, conn: u64, direction: Direction, is_reset: &Arc<AtomicBool>) -> FaultChain {
-        let sites = self.sites(conn, Some(direction), is_reset);
-        FaultChain::new(sites.map(|(site, spec)| (spec.construct)(site)).collect())
+        let contexts = self.contexts(conn, Some(direction), is_reset);
+        FaultChain::new(contexts.map(|(context, spec)| (spec.construct)(context)).collect())
     }
 
-    /// The faults that apply there, each with its site.
-    fn sites(
+    /// The faults that apply there, each with its context.
+    fn contexts(
         &self,
         conn: u64,
         direction: Option<Direction>,
         is_reset: &Arc<AtomicBool>,
-    ) -> impl Iterator<Item = (Site, &Parsed)> {
+    ) -> impl Iterator<Item = (FaultContext, &Parsed)> {
         let applies = move |spec: &Parsed| match direction {
             None => spec.kind.medium == Medium::Connection,
             Some(_) if spec.kind.medium == Medium::Connection => false,
             Some(direction) => spec.direction.is_none_or(|only| only == direction),
         };
-        let sites = self.faults.iter().zip(0..).map(move |(spec, place)| {
+        let contexts = self.faults.iter().zip(0..).map(move |(spec, place)| {
             let to = direction.map_or(0, |direction| direction as u64 + 1);
-            let site = Site {
+            let context = FaultContext {
                 conn,
                 direction,
                 fault: spec.0.kind.name,
@@ -154,8 +154,8 @@ impl FaultPlan {
                 key: key(&[self.seed, conn, to, place]),
                 is_reset: is_reset.clone(),
             };
-            (site, &*spec.0)
+            (context, &*spec.0)
         });
-        sites.filter(move |(_, spec)| applies(spec))
+        contexts.filter(move |(_, spec)| applies(spec))
     }
 }

@@ -99,7 +99,7 @@ fn discard(from: &mut dyn Reader, buffer: &mut [u8]) {
 pub struct Delivery<'a> {
     /// The destination.
     pub to: &'a mut dyn Writer,
-    /// Meter and tap, which see what is delivered.
+    /// Meter and tap of what is delivered.
     pub transfer: &'a mut TransferOptions,
     /// Receives each fault when it is delivered.
     pub on_fault: &'a dyn Fn(FaultEvent),
@@ -250,6 +250,6 @@ mod tests {
         running.sink.read_exact(&mut received).unwrap();
         assert!(running.outcome.recv_timeout(Duration::from_millis(50)).is_err());
         running.source.shutdown(std::net::Shutdown::Write).unwrap();
-        assert_eq!(running.end().unwrap(), DirectionEnd::Vanished);
+        assert_eq!(running.end().unwrap(), DirectionEnd::Discarded);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::context::{Constructor, FaultContext};
 use super::piece::{Fault, Piece};
-use super::site::{Constructor, Site};
 use crate::units;
 
 /// Reads per second, so that the rate is even.
@@ -12,11 +12,11 @@ const READS_PER_SECOND: u64 = 20;
 /// Parses `64Ki` or `64Ki/s`.
 pub fn parse(value: &str) -> Result<Constructor, String> {
     let rate = units::rate(value)?;
-    Ok(Box::new(move |site| Box::new(Rate { site, rate, free_at: None })))
+    Ok(Box::new(move |context| Box::new(Rate { context, rate, free_at: None })))
 }
 
 struct Rate {
-    site: Site,
+    context: FaultContext,
     /// Bytes per second.
     rate: u64,
     /// When the last byte so far has been sent.
@@ -26,7 +26,7 @@ struct Rate {
 impl Fault for Rate {
     fn apply(&mut self, mut piece: Piece, next: &mut Vec<Piece>) {
         if self.free_at.is_none() && !piece.bytes.is_empty() {
-            piece.events.push(self.site.event(piece.offset));
+            piece.events.push(self.context.event(piece.offset));
         }
         let begins_at = self.free_at.map_or(piece.due, |free_at| free_at.max(piece.due));
         piece.due =

@@ -1,22 +1,22 @@
 //! `refuse`: a share of the connections is reset when it is accepted.
 
+use super::context::{Constructor, FaultContext};
 use super::piece::Fault;
 use super::share::{self, Share};
-use super::site::{Constructor, Site};
 
 /// Parses the share.
 pub fn parse(value: &str) -> Result<Constructor, String> {
     let share = share::parse(value)?;
-    Ok(Box::new(move |site| Box::new(Refuse { site, share })))
+    Ok(Box::new(move |context| Box::new(Refuse { context, share })))
 }
 
 struct Refuse {
-    site: Site,
+    context: FaultContext,
     share: Share,
 }
 
 impl Fault for Refuse {
     fn refuses(&self, conn: u64) -> bool {
-        self.site.picks(self.share, conn.saturating_sub(1))
+        self.context.picks(self.share, conn.saturating_sub(1))
     }
 }

@@ -1,17 +1,17 @@
 //! `reorder`: a share of the datagrams arrives after the next one, or at the end of the flow.
 
+use super::context::{Constructor, FaultContext};
 use super::piece::{Fault, Piece, PieceKind};
 use super::share::{self, Share};
-use super::site::{Constructor, Site};
 
 /// Parses the share.
 pub fn parse(value: &str) -> Result<Constructor, String> {
     let share = share::parse(value)?;
-    Ok(Box::new(move |site| Box::new(Reorder { site, share, count: 0, held: None })))
+    Ok(Box::new(move |context| Box::new(Reorder { context, share, count: 0, held: None })))
 }
 
 struct Reorder {
-    site: Site,
+    context: FaultContext,
     share: Share,
     /// Datagrams so far.
     count: u64,
@@ -25,8 +25,8 @@ impl Fault for Reorder {
             return next.push(piece);
         }
         self.count += 1;
-        if self.held.is_none() && self.site.picks(self.share, self.count - 1) {
-            piece.events.push(self.site.event(piece.offset));
+        if self.held.is_none() && self.context.picks(self.share, self.count - 1) {
+            piece.events.push(self.context.event(piece.offset));
             self.held = Some(piece);
             return;
         }

@@ -1,8 +1,8 @@
 //! `slice`: writes of a few bytes each. The places where they end depend on the offset alone; what a
 //! read delivers may end a write earlier.
 
+use super::context::{Constructor, FaultContext};
 use super::piece::{Fault, Piece};
-use super::site::{Constructor, Site};
 use crate::units;
 
 /// The longest write.
@@ -17,11 +17,11 @@ pub fn parse(value: &str) -> Result<Constructor, String> {
     if min < 1 || max < min || max > MAX_LEN {
         return Err(format!("'{value}' is not a range of lengths from 1 to 1Mi such as 1..7"));
     }
-    Ok(Box::new(move |site| Box::new(Slice { site, min, max, write_end: 0 })))
+    Ok(Box::new(move |context| Box::new(Slice { context, min, max, write_end: 0 })))
 }
 
 struct Slice {
-    site: Site,
+    context: FaultContext,
     min: u64,
     max: u64,
     /// Offset at which the current write ends.
@@ -30,7 +30,7 @@ struct Slice {
 
 impl Slice {
     fn begin_write(&mut self) {
-        let more = self.site.random_below(self.write_end, self.max - self.min + 1);
+        let more = self.context.random_below(self.write_end, self.max - self.min + 1);
         self.write_end += self.min + more;
     }
 }
@@ -38,7 +38,7 @@ impl Slice {
 impl Fault for Slice {
     fn apply(&mut self, mut piece: Piece, next: &mut Vec<Piece>) {
         if self.write_end == 0 && !piece.bytes.is_empty() {
-            piece.events.push(self.site.event(piece.offset));
+            piece.events.push(self.context.event(piece.offset));
             self.begin_write();
         }
         while let Some(rest) = piece.split_off(self.write_end) {

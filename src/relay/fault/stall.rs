@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::context::{Constructor, FaultContext};
 use super::piece::{Fault, Piece};
-use super::site::{Constructor, Site};
 use crate::units;
 
 /// The longest pause.
@@ -18,11 +18,11 @@ pub fn parse(value: &str) -> Result<Constructor, String> {
     if time > MAX_TIME {
         return Err(format!("'{value}' is longer than a day"));
     }
-    Ok(Box::new(move |site| Box::new(Stall { site, time, offset, is_over: false })))
+    Ok(Box::new(move |context| Box::new(Stall { context, time, offset, is_over: false })))
 }
 
 struct Stall {
-    site: Site,
+    context: FaultContext,
     time: Duration,
     offset: u64,
     is_over: bool,
@@ -30,7 +30,9 @@ struct Stall {
 
 impl Fault for Stall {
     fn apply(&mut self, mut piece: Piece, next: &mut Vec<Piece>) {
-        let holds_offset = piece.end_offset() > self.offset || piece.end.is_some();
+        let end = piece.end_offset();
+        // An end before the offset is not delayed.
+        let holds_offset = end > self.offset || (end == self.offset && piece.end.is_some());
         if self.is_over || !holds_offset {
             return next.push(piece);
         }
@@ -41,7 +43,7 @@ impl Fault for Stall {
         }
         // What follows is due later too: pieces stay in order.
         piece.due += self.time;
-        piece.events.push(self.site.event(self.offset));
+        piece.events.push(self.context.event(self.offset));
         next.push(piece);
     }
 }

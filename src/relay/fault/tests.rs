@@ -63,9 +63,9 @@ fn faults_end_a_direction_at_their_offset() {
     use DirectionEnd::*;
     assert_eq!(outcome("close@4096"), (4096, Some(Closed), vec![4096]));
     assert_eq!(outcome("reset@4096"), (4096, Some(Reset), vec![4096]));
-    assert_eq!(outcome("drop@4096"), (4096, Some(Vanished), vec![4096]));
+    assert_eq!(outcome("drop@4096"), (4096, Some(Discarded), vec![4096]));
     assert_eq!(outcome("close@0"), (0, Some(Closed), vec![0]));
-    assert_eq!(outcome("drop@0"), (0, Some(Vanished), vec![0]));
+    assert_eq!(outcome("drop@0"), (0, Some(Discarded), vec![0]));
     assert_eq!(outcome("reset@10000"), (10_000, Some(Reset), vec![10_000]));
     assert_eq!(outcome("reset@10001"), (10_000, Some(Eof), vec![]));
     assert_eq!(outcome("slice=1..7"), (10_000, Some(Eof), vec![0]));
@@ -161,6 +161,12 @@ fn stall_is_once_and_at_its_offset() {
     assert_eq!(delivered.bytes, some_bytes(10_000));
     let (_, pieces) = run(to_client(1, &["stall=5s@0"]), &some_bytes(10), &[10]);
     assert_eq!(pieces.iter().map(|piece| piece.events.len()).sum::<usize>(), 1);
+    for (offset, stalls) in [(9, 1), (10, 1), (11, 0)] {
+        let stall = format!("stall=5s@{offset}");
+        let (_, pieces) = run(to_client(1, &[&stall]), &some_bytes(10), &[10]);
+        let events = pieces.iter().map(|piece| piece.events.len()).sum::<usize>();
+        assert_eq!(events, stalls, "{stall}");
+    }
 }
 
 #[test]
@@ -250,7 +256,7 @@ fn seed_connection_and_direction_change_the_decisions() {
 
 #[test]
 fn every_usage_is_parsed_and_every_other_word_is_refused() {
-    for kind in &FAULTS {
+    for kind in FAULTS {
         assert!(kind.usage.parse::<FaultSpec>().is_ok(), "{}", kind.usage);
     }
     let unknown = "jitter=1ms".parse::<FaultSpec>().unwrap_err();

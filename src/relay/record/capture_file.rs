@@ -16,6 +16,7 @@ use pcap_file::{DataLink, PcapError, PcapResult};
 use rustix::fs::OFlags;
 
 use crate::error::Failure;
+use crate::net::stdout::Stdout;
 use crate::process::output_file;
 
 /// Resolution of timestamps: 10^-9 seconds, which is what the crate writes.
@@ -35,12 +36,16 @@ pub struct CaptureFile {
 }
 
 impl CaptureFile {
-    /// Replaces the file at `path`. Fails with 23 when it cannot be opened.
-    pub fn create(path: &Path) -> Result<CaptureFile, Failure> {
+    /// Replaces the file at `path`; `-` is `stdout`. Fails with 23 when it cannot be opened.
+    pub fn create(path: &Path, stdout: Stdout) -> Result<CaptureFile, Failure> {
         let name = path.display().to_string();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
-        let file =
-            output_file::open(path, flags, 0o666).map_err(|e| Failure::write_file(&name, e))?;
+        let opened = if path.as_os_str() == "-" {
+            stdout.fd().try_clone_to_owned().map(File::from)
+        } else {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+            output_file::open(path, flags, 0o666)
+        };
+        let file = opened.map_err(|e| Failure::write_file(&name, e))?;
         let blocks = header().map_err(|e| Failure::write_file(&name, io_error(e)))?;
         let (last_time, has_failed) = (Duration::ZERO, false);
         Ok(CaptureFile { file, name, blocks, len: 0, last_time, has_failed })

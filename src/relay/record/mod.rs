@@ -1,7 +1,7 @@
 //! `--record`: relayed bytes as a capture file, as if they had been captured between client and
 //! target.
 //!
-//! The packets are made up: addresses are those of client and target, sequence numbers count the
+//! The packets are synthesized: addresses are those of client and target, sequence numbers count the
 //! relayed bytes, FIN and RST are where they were passed on. TLS that the relay ends is not in it.
 
 mod capture_file;
@@ -18,6 +18,7 @@ use endpoints::PacketEndpoints;
 use super::direction::Direction;
 use crate::error::Failure;
 use crate::net::address::Address;
+use crate::net::stdout::Stdout;
 use crate::report::Report;
 use crate::transfer::tap::{TapDirection, TapSink};
 
@@ -42,12 +43,12 @@ pub struct RecordedFlow {
 }
 
 impl Recorder {
-    /// Replaces the file at `path`. A later write error is logged once by `report`, and nothing more
-    /// is recorded.
+    /// Replaces the file at `path`; `-` is `stdout`. A later write error is logged once by `report`,
+    /// and nothing more is recorded.
     ///
     /// Fails at `Phase::File` with 23 when the file cannot be opened.
-    pub fn create(path: &Path, report: &Report) -> Result<Recorder, Failure> {
-        let file = Arc::new(Mutex::new(CaptureFile::create(path)?));
+    pub fn create(path: &Path, stdout: Stdout, report: &Report) -> Result<Recorder, Failure> {
+        let file = Arc::new(Mutex::new(CaptureFile::create(path, stdout)?));
         let recorder = Recorder { file, report: report.clone() };
         recorder.write(&[]);
         Ok(recorder)

@@ -115,7 +115,7 @@ fn both_directions_are_read_back_exactly() {
     let (client, target) = ("127.0.0.1:40000", "127.0.0.1:80");
     for (client, target) in [(client, target), ("[::1]:40000", "[::1]:80"), (client, "[::1]:80")] {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let recorder = Recorder::create(file.path(), &report()).unwrap();
+        let recorder = Recorder::create(file.path(), Stdout::standard(), &report()).unwrap();
         let connection = recorder.connection(1, &inet(client), &inet(target));
         let (question, answer) = (vec![1; 100_000], vec![2; 70_000]);
         for (sent, received) in question.chunks(1000).zip(answer.chunks(700)) {
@@ -165,7 +165,7 @@ fn unix_connections_have_distinct_addresses_beyond_65535() {
 #[test]
 fn refusal_is_a_request_and_a_reset() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let recorder = Recorder::create(file.path(), &report()).unwrap();
+    let recorder = Recorder::create(file.path(), Stdout::standard(), &report()).unwrap();
     recorder.refused(1, &inet("127.0.0.1:4"), &inet("127.0.0.1:5"));
     let packets = read(file.path());
     let flags: Vec<_> = packets.iter().map(|packet| packet.flags).collect();
@@ -176,7 +176,7 @@ fn refusal_is_a_request_and_a_reset() {
 #[test]
 fn datagrams_are_read_back() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let recorder = Recorder::create(file.path(), &report()).unwrap();
+    let recorder = Recorder::create(file.path(), Stdout::standard(), &report()).unwrap();
     let flow = recorder.flow(1, &inet("127.0.0.1:4"), &inet("127.0.0.1:5"));
     flow.datagram(Direction::ToTarget, b"question");
     flow.datagram(Direction::ToClient, b"");
@@ -190,7 +190,7 @@ fn datagrams_are_read_back() {
 #[test]
 fn every_length_of_the_file_ends_with_a_complete_block() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let recorder = Recorder::create(file.path(), &report()).unwrap();
+    let recorder = Recorder::create(file.path(), Stdout::standard(), &report()).unwrap();
     let connection = recorder.connection(1, &inet("127.0.0.1:4"), &inet("127.0.0.1:5"));
     let mut packets = read(file.path()).len();
     for _ in 0..10 {
@@ -205,7 +205,7 @@ fn every_length_of_the_file_ends_with_a_complete_block() {
 #[test]
 fn full_disk_is_reported_once_and_is_23() {
     let report = report();
-    let recorder = Recorder::create(Path::new("/dev/full"), &report).unwrap();
+    let recorder = Recorder::create(Path::new("/dev/full"), Stdout::standard(), &report).unwrap();
     let connection = recorder.connection(1, &inet("127.0.0.1:4"), &inet("127.0.0.1:5"));
     connection.bytes(Direction::ToClient, b"x");
     assert_eq!(report.finish(crate::error::ExitCode::Done), crate::error::ExitCode::Write);

@@ -10,12 +10,12 @@ use super::response::{Outcome, Response};
 use super::{tcp, udp};
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 
-/// How a question is asked, and for how long.
+/// How a question is sent, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct QueryOptions {
-    /// Use TCP only.
-    pub tcp: bool,
-    /// When to give up; `None` is no limit.
+    /// Whether TCP only is used.
+    pub tcp_only: bool,
+    /// When the query ends without a response; `None` is no limit.
     pub deadline: Option<Instant>,
     /// The time limit that `deadline` was computed from, for the error message.
     pub timeout: Duration,
@@ -26,7 +26,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_millis(10);
 
 /// A response, and how it was received.
 #[derive(Debug)]
-pub struct Answered {
+pub struct ReceivedResponse {
     /// The accepted response.
     pub response: Response,
     /// The server that sent it.
@@ -46,7 +46,7 @@ pub fn query_any(
     question: &Question,
     servers: &[SocketAddr],
     options: QueryOptions,
-) -> Result<Answered, Failure> {
+) -> Result<ReceivedResponse, Failure> {
     let mut last = Failure::resolver(&question.name, "no name server is configured");
     for (nth, &server) in servers.iter().enumerate() {
         let share = options.deadline.map(|deadline| {
@@ -55,11 +55,11 @@ pub fn query_any(
         });
         let exchange =
             Exchange { question, server, options: QueryOptions { deadline: share, ..options } };
-        tracing::debug!(%server, %question, tcp = options.tcp, "is asked");
+        tracing::debug!(%server, %question, tcp = options.tcp_only, "querying");
         match exchange.run() {
-            Ok(answered) => return Ok(answered),
+            Ok(received) => return Ok(received),
             Err(failure) => {
-                tracing::debug!(%server, cause = failure.cause(), "gives no answer");
+                tracing::debug!(%server, cause = failure.cause(), "no reply");
                 last = failure;
             }
         }
@@ -75,9 +75,9 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    fn run(&self) -> Result<Answered, Failure> {
-        let answered = self.send().map_err(|error| self.failure(error))?;
-        let (server, response) = (self.server, &answered.response);
+    fn run(&self) -> Result<ReceivedResponse, Failure> {
+        let received = self.query().map_err(|error| self.failure(error))?;
+        let (server, response) = (self.server, &received.response);
         let cause = match &response.outcome {
             Outcome::ServerError(code) => {
                 format!("server {server} answered {code}{}", response.explanation_suffix())
@@ -85,42 +85,48 @@ impl Exchange<'_> {
             Outcome::Referral => {
                 format!("server {server} is not authoritative and only refers to other servers")
             }
-            _ => return Ok(answered),
+            _ => return Ok(received),
         };
         Err(Failure::resolver(&self.question.name, cause))
     }
 
-    fn send(&self) -> Result<Answered, QueryError> {
-        if self.options.tcp {
+    /// Sends the question and receives the response: over UDP, without EDNS where the server does not
+    /// support it, and over TCP if the response is truncated.
+    fn query(&self) -> Result<ReceivedResponse, QueryError> {
+        if self.options.tcp_only {
             return self.over_tcp(Edns::On, MismatchCounts::default());
         }
         let mut edns = Edns::On;
-        let mut answered = self.over_udp(edns)?;
+        let mut received = self.over_udp(edns)?;
         // Servers without EDNS reply so (RFC 6891 §7); the query is repeated without an OPT record.
-        if matches!(&answered.response.outcome, Outcome::ServerError(code) if code == "FORMERR" || code == "NOTIMP")
+        if matches!(&received.response.outcome, Outcome::ServerError(code) if code == "FORMERR" || code == "NOTIMP")
         {
-            tracing::debug!(server = %self.server, "does not know EDNS, the query is repeated");
+            tracing::debug!(server = %self.server, "no EDNS support; repeating without OPT");
             edns = Edns::Off;
-            answered = self.over_udp(edns)?;
+            received = self.over_udp(edns)?;
         }
-        if answered.response.outcome != Outcome::Truncated {
-            return Ok(answered);
+        if received.response.outcome != Outcome::Truncated {
+            return Ok(received);
         }
-        tracing::debug!(server = %self.server, "truncates its reply, TCP follows");
-        self.over_tcp(edns, answered.mismatches)
+        tracing::debug!(server = %self.server, "truncated reply; repeating over TCP");
+        self.over_tcp(edns, received.mismatches)
     }
 
-    fn over_udp(&self, edns: Edns) -> Result<Answered, QueryError> {
+    fn over_udp(&self, edns: Edns) -> Result<ReceivedResponse, QueryError> {
         let (server, query) = (self.server, self.question.encode(edns)?);
         let mut mismatches = MismatchCounts::default();
         let response = udp::exchange(&query, server, self.options.deadline, &mut mismatches)?;
-        Ok(Answered { response, server, tcp: false, mismatches })
+        Ok(ReceivedResponse { response, server, tcp: false, mismatches })
     }
 
-    fn over_tcp(&self, edns: Edns, mismatches: MismatchCounts) -> Result<Answered, QueryError> {
+    fn over_tcp(
+        &self,
+        edns: Edns,
+        mismatches: MismatchCounts,
+    ) -> Result<ReceivedResponse, QueryError> {
         let (server, query) = (self.server, self.question.encode(edns)?);
         let response = tcp::exchange(&query, server, self.options.deadline)?;
-        Ok(Answered { response, server, tcp: true, mismatches })
+        Ok(ReceivedResponse { response, server, tcp: true, mismatches })
     }
 
     fn failure(&self, error: QueryError) -> Failure {

@@ -19,7 +19,7 @@ mod sections;
 mod tcp;
 mod udp;
 
-pub use client::{Answered, QueryOptions, query_any};
+pub use client::{QueryOptions, ReceivedResponse, query_any};
 pub use edns::Explanation;
 pub use error::{MalformedResponse, Mismatch, MismatchCounts, Section};
 pub use localhost::local_records;

@@ -38,9 +38,13 @@ pub(super) fn exchange(
         let retransmit = Instant::now() + timeout;
         let wait_until = deadline.map_or(retransmit, |deadline| deadline.min(retransmit));
         while let Some(Datagram { len, source }) = receive(&socket, &mut buffer, wait_until)? {
-            let is_from_server = (source.ip(), source.port()) == (server.ip(), server.port());
-            if !is_from_server {
+            if (source.ip(), source.port()) != (server.ip(), server.port()) {
                 mismatches.count(Mismatch::Source);
+                continue;
+            }
+            // Before anything else: a forged datagram may be malformed too.
+            if !buffer[..len].starts_with(&query.id.to_be_bytes()) {
+                mismatches.count(Mismatch::Id);
                 continue;
             }
             match read(&buffer[..len], query.question, query.id) {

@@ -62,9 +62,12 @@ pub fn serve_member(
         let _membership = Membership::enter(room, connection, &queue);
         read_input(connection, &queue)
     };
-    if input.is_err() || !queue.close(CLOSE_TIMEOUT) {
+    if input.is_err() {
         handle.abort();
-        queue.close(Duration::ZERO);
+    }
+    queue.close();
+    if !queue.wait_done(CLOSE_TIMEOUT) {
+        handle.abort();
     }
     let panicked = |_| Failure::new(Phase::Send, &peer, "internal error: the writer panicked");
     let written = writing.join().map_err(panicked).map_err(|f| f.with_code(ExitCode::Negative))?;
@@ -108,7 +111,7 @@ fn write_lines(mut writer: Box<dyn Writer>, queue: &LineQueue) -> Written {
         ErrorKind::WouldBlock => !queue.has_overflowed(),
         _ => false,
     };
-    let outcome = queue.run(|line| {
+    let outcome = queue.deliver_all(|line| {
         write_counted(line, writer.as_mut(), &sent, should_retry)?;
         writer.flush()
     });

@@ -5,18 +5,19 @@
 //!                     └─────► a queue and a thread ─────────────► local output
 //! ```
 //!
+//! `Room::broadcast` queues a line for all of them. The service `broadcast` has a room too, whose members
+//! receive stdin only.
+//!
 //! No sender waits for a receiver: a client that does not read fills its own queue and is then
 //! reset; local output that blocks misses lines. But while a queue is more than half full each
 //! sender pauses 1 ms per line (back-pressure), so that only clients that do not read at all
 //! overflow.
 
-pub mod broadcast;
-mod input;
-mod member;
-mod queue;
-mod room;
+pub(super) mod member;
+pub(super) mod queue;
+pub(super) mod room;
+pub(super) mod stdin;
 
-use std::os::fd::BorrowedFd;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,11 +25,10 @@ use std::time::{Duration, Instant};
 use super::framing::{Framing, Message};
 use super::message_splitter::{FramingError, InputState, MessageSplitter};
 use super::{Connection, Service, ServiceOutcome};
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::Failure;
 use crate::net::stdio::StdStreams;
 use crate::net::stream::{EndedBy, Reader};
-use crate::process::privileges::drop_capabilities;
-use member::{CLOSE_TIMEOUT, STACK_SIZE, serve_member};
+use member::{CLOSE_TIMEOUT, serve_member};
 use queue::{Line, LineQueue};
 use room::Room;
 
@@ -39,7 +39,7 @@ const LINE_CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The chat service: one room for all connections.
 pub struct Chat {
-    stdin: BorrowedFd<'static>,
+    std: StdStreams,
     room: Arc<Room>,
     started: OnceLock<()>,
     local_output: Arc<LineQueue>,
@@ -49,42 +49,38 @@ pub struct Chat {
 
 impl Chat {
     /// A chat whose lines are also printed on `stdout`, and which the lines of `stdin` take part in.
-    ///
-    /// Fails at [`Phase::Stdout`] when no thread can be started.
-    pub fn new(framing: Framing, max_message: usize, std: StdStreams) -> Result<Chat, Failure> {
-        let local_output = Arc::new(LineQueue::default());
-        let queue = local_output.clone();
-        thread::Builder::new()
-            .name("chat output".into())
-            .stack_size(STACK_SIZE)
-            .spawn(move || {
-                // The thread is started before `--user` takes effect, and only writes.
-                let _ = drop_capabilities();
-                queue.run(|line| std.stdout.write_all(line))
-            })
-            .map_err(|e| Failure::new(Phase::Stdout, "-", e).with_code(ExitCode::Negative))?;
-        let (room, started) = (Arc::default(), OnceLock::new());
-        Ok(Chat { stdin: std.stdin, room, started, local_output, framing, max_message })
+    pub fn new(framing: Framing, max_message: usize, std: StdStreams) -> Chat {
+        let (room, started, local_output) = Default::default();
+        Chat { std, room, started, local_output, framing, max_message }
     }
 }
 
 impl Service for Chat {
     fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
         serve_member(&self.room, connection, |connection, queue| {
-            self.started.get_or_init(|| self.read_stdin());
+            self.started.get_or_init(|| self.start());
             self.read_lines(connection, queue)
         })
     }
 
     fn close(&self) {
-        self.local_output.close(CLOSE_TIMEOUT);
+        if self.started.get().is_some() {
+            self.local_output.close();
+            self.local_output.wait_done(CLOSE_TIMEOUT);
+        }
     }
 }
 
 impl Chat {
-    fn read_stdin(&self) {
-        let (stdin, room, max_message) = (self.stdin, self.room.clone(), self.max_message);
-        input::start(move || input::send_lines(stdin, &room, max_message));
+    /// Starts the threads of local output and input, at the first connection: `--user` has taken
+    /// effect, and setuid(2) requires that all threads have the same privileges.
+    fn start(&self) {
+        let (stdout, queue) = (self.std.stdout, self.local_output.clone());
+        stdin::start("chat output", move || {
+            let _ = queue.deliver_all(|line| stdout.write_all(line));
+        });
+        let (input, room, max_message) = (self.std.stdin, self.room.clone(), self.max_message);
+        stdin::start("stdin", move || stdin::send_lines(input, &room, max_message));
     }
 
     /// Handles the lines of a member until its end of stream.

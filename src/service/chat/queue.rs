@@ -35,7 +35,8 @@ struct State {
 }
 
 impl LineQueue {
-    /// Adds a line; false when that exceeds the limit, and for every later line.
+    /// Adds a line; false when that exceeds the limit, and for every later line. A queue that is
+    /// closed for another reason ignores the line and returns true: its member is not to be reset.
     pub fn push(&self, line: &Line) -> bool {
         let mut state = self.lock();
         if state.closed {
@@ -62,7 +63,7 @@ impl LineQueue {
     }
 
     /// Passes each line to `deliver` until the queue is closed and empty, or a delivery fails.
-    pub fn run<E>(&self, mut deliver: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn deliver_all<E>(&self, mut deliver: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let outcome = loop {
             let Some(line) = self.next() else { break Ok(()) };
             if let Err(e) = deliver(&line) {
@@ -86,12 +87,10 @@ impl LineQueue {
         Some(line)
     }
 
-    /// Accepts no more lines and waits until the queued ones have been delivered; false when
-    /// `timeout` passed before.
-    pub fn close(&self, timeout: Duration) -> bool {
+    /// Accepts no more lines; the queued ones are still delivered.
+    pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
-        self.wait_done(timeout)
     }
 
     /// Waits until delivery has ended; false when `timeout` passed before.
@@ -133,7 +132,7 @@ mod tests {
             let queue = queue.clone();
             move || {
                 let mut received = Vec::new();
-                let done = queue.run(|line| {
+                let done = queue.deliver_all(|line| {
                     received.extend_from_slice(line);
                     Ok::<(), ()>(())
                 });
@@ -143,13 +142,14 @@ mod tests {
         for line in ["a", "b", "c"] {
             assert!(queue.push(&Line::from(line.as_bytes())));
         }
-        assert!(queue.close(Duration::from_secs(20)));
+        queue.close();
+        assert!(queue.wait_done(Duration::from_secs(20)));
         assert_eq!(member.join().unwrap(), Ok(b"abc".to_vec()));
         assert!(queue.take_delivered() && !queue.take_delivered());
     }
 
-    /// Three senders, a member and a close, with random pauses: a lost wake-up would leave `close`
-    /// waiting for its timeout.
+    /// Three senders, a member and a close, with random pauses: a lost wake-up would leave
+    /// `wait_done` waiting for its timeout.
     #[test]
     fn close_concurrent_with_pushes_loses_no_wake_up() {
         let mut rng = TestRng::new();
@@ -158,7 +158,7 @@ mod tests {
             std::thread::scope(|scope| {
                 let member = scope.spawn(|| {
                     let mut received = 0;
-                    let done = queue.run(|line| {
+                    let done = queue.deliver_all(|line| {
                         received += line.len();
                         Ok::<(), ()>(())
                     });
@@ -176,7 +176,8 @@ mod tests {
                     })
                     .collect();
                 senders.into_iter().for_each(|sender| sender.join().unwrap());
-                assert!(queue.close(Duration::from_secs(20)), "round {round}");
+                queue.close();
+                assert!(queue.wait_done(Duration::from_secs(20)), "round {round}");
                 assert_eq!(member.join().unwrap(), (Ok(()), 60), "round {round}");
             });
         }

@@ -80,19 +80,19 @@ impl Room {
     /// Closes the queues of all members; queued lines are still delivered.
     pub fn close(&self) {
         for member in self.lock().values() {
-            member.queue.close(Duration::ZERO);
+            member.queue.close();
         }
     }
 
     /// Renames a member. Fails with the reason for the member.
-    pub fn rename(&self, conn: u64, name: &str) -> Result<(), &'static str> {
+    pub fn rename(&self, conn: u64, name: &str) -> Result<(), String> {
         check_name(name)?;
         let mut members = self.lock();
         if name.eq_ignore_ascii_case(SERVER_NAME) {
-            return Err("that name is reserved");
+            return Err("that name is reserved".into());
         }
         if members.iter().any(|(other, member)| *other != conn && member.name == name) {
-            return Err("that name is taken");
+            return Err("that name is taken".into());
         }
         if let Some(member) = members.get_mut(&conn) {
             member.name = name.to_string();
@@ -125,13 +125,13 @@ fn queue_line(members: &mut HashMap<u64, Member>, sender: Option<u64>, line: &Li
 }
 
 /// Checks a name: it must not look like an address or contain spaces or control characters.
-fn check_name(name: &str) -> Result<(), &'static str> {
+fn check_name(name: &str) -> Result<(), String> {
     let is_allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
     match name.chars().count() {
-        0 => Err("usage: /nick NAME"),
+        0 => Err("usage: /nick NAME".into()),
         1..=MAX_NAME if name.chars().all(is_allowed) => Ok(()),
-        1..=MAX_NAME => Err("a name has letters, digits, - and _"),
-        _ => Err("a name has at max 32 characters"),
+        1..=MAX_NAME => Err("a name has letters, digits, - and _".into()),
+        _ => Err(format!("a name has at most {MAX_NAME} characters")),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `exec`: runs a program per connection, on its standard input and output.
 //!
 //! ```text
-//!   peer ──peer_to_child──► child's stdin     the peer's half-close is the child's end of input
-//!   peer ◄─child_to_peer─── child's stdout    the child's end of output is the local half-close
+//!   peer ──receive──► child's stdin     the peer's half-close is the child's end of input
+//!   peer ◄───send──── child's stdout    the child's end of output is the local half-close
 //! ```
 //!
 //! The child has pipes, not the socket: bytes are counted, limits apply, TLS works, and a child that

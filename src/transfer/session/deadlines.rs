@@ -84,9 +84,19 @@ impl Session<'_> {
         self.options.serves && self.shutdown.reason().is_some()
     }
 
-    /// When the last byte moved, or the first was allowed to.
+    /// When the last byte moved, or the first was allowed to. A slow peer takes long until there is
+    /// room to send more, and acknowledges bytes meanwhile.
     pub(super) fn idle_since(&self) -> Instant {
-        self.moved_at().max(self.times.begins_at)
+        self.moved_at().max(self.times.begins_at).max(self.acked_at())
+    }
+
+    /// When the number of unacknowledged bytes was last seen to be smaller than before.
+    fn acked_at(&self) -> Instant {
+        let unacked = self.connection.unacked_bytes();
+        if unacked < self.times.unacked.replace(unacked) {
+            self.times.acked_at.set(Instant::now());
+        }
+        self.times.acked_at.get()
     }
 
     /// When the last byte moved in either direction, or the input ended.

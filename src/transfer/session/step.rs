@@ -148,10 +148,12 @@ impl Session<'_> {
     fn until(&self, deadline: Option<Instant>) -> SessionStep {
         let Some(limit) = self.options.idle_timeout else { return SessionStep::Wait(deadline) };
         let idle = self.idle_since().checked_add(limit);
-        if !idle.is_some_and(has_passed) {
-            return SessionStep::Wait(earliest(deadline, idle));
-        }
         let is_unacked = self.connection.unacked_bytes() > 0;
+        if !idle.is_some_and(has_passed) {
+            // Acknowledged bytes are no event.
+            let poll = is_unacked.then(|| Instant::now() + limit / 4);
+            return SessionStep::Wait(earliest(earliest(deadline, idle), poll));
+        }
         let phase = if is_unacked { Phase::Send } else { Phase::Receive };
         let failure = Failure::timeout(phase, &self.info.peer, limit);
         SessionStep::Finish(DuplexOutcome::failure(EndedBy::Timeout, failure))

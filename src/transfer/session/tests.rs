@@ -389,6 +389,23 @@ fn idle_limit_is_28_and_counts_from_the_last_byte() {
 }
 
 #[test]
+fn bytes_that_the_peer_acknowledges_are_no_idleness() {
+    let session = Fixture::tcp();
+    let socket = session.connection.socket();
+    socket.set_nonblocking(true).unwrap();
+    let mut unread = 0;
+    while let Ok(n) = socket.send(&[0; 65_536]) {
+        unread += n;
+    }
+    let before = session.idle_since();
+    let mut peer = session.peer.as_ref().unwrap();
+    while session.idle_since() == before {
+        unread -= io::Read::read(&mut peer, &mut [0; 4096]).unwrap();
+        assert!(unread > 0, "the peer has read everything");
+    }
+}
+
+#[test]
 fn linger_ends_a_session_whose_input_has_ended() {
     let mut session = Fixture::tcp();
     session.options.linger = Some(Duration::from_millis(20));

@@ -1,9 +1,9 @@
 //! The variables that sockit reads.
 
 /// Each variable with its effect; docs/environment.md has the same rows.
-pub const ENVIRONMENT: [(&str, &str); 8] = [
+pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("SOCKIT_LOG, RUST_LOG", "tracing on stderr as -vvv: a level, or target=level lists"),
-    ("NO_COLOR, CLICOLOR_FORCE", "no colour; colour even in a pipe (--color decides for one run)"),
+    ("NO_COLOR, CLICOLOR_FORCE", "no color; color even in a pipe (--color decides for one run)"),
     (
         "ALL_PROXY, HTTPS_PROXY, http_proxy",
         "the proxy to connect through, as in curl (--proxy decides for one run)",

@@ -132,8 +132,8 @@ fn examples(page: &Page) -> String {
 }
 
 fn environment() -> String {
-    let rows = ENVIRONMENT.map(|(names, what)| format!("\n  {names}{}", wrap_indented(what, 6)));
-    format!("Environment:{}", rows.concat())
+    let row = |(names, what): &(_, &str)| format!("\n  {names}{}", wrap_indented(what, 6));
+    format!("Environment:{}", ENVIRONMENT.iter().map(row).collect::<String>())
 }
 
 fn exit_codes() -> String {
@@ -145,7 +145,7 @@ fn exit_codes() -> String {
 }
 
 /// `text` on lines of its own, indented, none longer than [`TABLE_WIDTH`].
-fn wrap_indented(text: &str, indent: usize) -> String {
+pub(super) fn wrap_indented(text: &str, indent: usize) -> String {
     let mut lines = String::new();
     let mut room = 0;
     for word in text.split(' ') {

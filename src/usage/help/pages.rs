@@ -3,7 +3,7 @@
 use super::Page;
 
 /// The commands by group, in the order of the front page.
-pub const GROUPS: [(&str, &[&str]); 8] = [
+pub const GROUPS: &[(&str, &[&str])] = &[
     ("TCP", &["tcp-client", "tcp-server"]),
     ("UDP", &["udp-client", "udp-server", "udp-echo"]),
     ("Unix sockets", &["unix-client", "unix-server"]),

@@ -12,8 +12,11 @@ use crate::usage::meaning::Setting;
 /// `-w` and `-q`, and lose a late answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long stdin of a server may be silent after the client's end of stream.
+/// How long stdin of a server may be silent after the end of stream of its only client.
 const STDIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same with `-k`, where the next client waits meanwhile.
+const KEPT_STDIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The flags of a client of a stream.
 ///
@@ -51,7 +54,9 @@ pub fn server_flags(args: &ForeignArgs, flags: &mut Vec<String>) -> Result<Vec<S
         line.extend(words(&["--service", "pipe"]));
         line.extend(end_flags(args, flags)?);
         // netcat exits immediately, and loses an answer of stdin that is late.
-        line.push(format!("--exit-on-eof={}", duration(STDIN_TIMEOUT)));
+        let is_kept = args.has(Setting::KeepOpen);
+        let limit = if is_kept { KEPT_STDIN_TIMEOUT } else { STDIN_TIMEOUT };
+        line.push(format!("--exit-on-eof={}", duration(limit)));
     }
     if !args.has(Setting::KeepOpen) && !is_chat {
         line.push("--once".to_string());

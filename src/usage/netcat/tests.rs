@@ -36,10 +36,14 @@ fn lines_become_lines_of_sockit() {
             "tcp-client h 80 --source 127.0.0.2:99 --proxy '' --no-prompt --connect-timeout 3",
         ),
         (
-            "-x p:1 -X 5 -C h 80",
-            "tcp-client h 80 --proxy socks5://p:1 --no-prompt --connect-timeout 0s --crlf",
+            "-s localhost -p http h 80",
+            "tcp-client h 80 --source 127.0.0.1:80 --proxy '' --no-prompt --connect-timeout 0s",
         ),
-        ("-lk 80", "tcp-server --host 0.0.0.0 --port 80 --service pipe '--exit-on-eof=10s'"),
+        (
+            "-x p:1 -X 5 -C h 80",
+            "tcp-client h 80 --proxy socks5h://p:1 --no-prompt --connect-timeout 0s --crlf",
+        ),
+        ("-lk 80", "tcp-server --host 0.0.0.0 --port 80 --service pipe '--exit-on-eof=1s'"),
         (
             "-6l -d 80",
             "tcp-server --host :: --port 80 --service pipe '--exit-on-eof=10s' --once -6 \

@@ -40,7 +40,7 @@ pub fn wait(args: &mut ForeignArgs) -> Words {
 fn server(args: &ForeignArgs) -> Words {
     let is_udp = args.has(Setting::Udp);
     let command = command(args);
-    let own = args.command.as_deref();
+    let own = args.server();
     let own = own.filter(|own| own.starts_with(command.trim_end_matches("server")));
     let mut line = words(&[own.unwrap_or(command)]);
     let mut operands = args.operands.clone();
@@ -66,7 +66,7 @@ fn server(args: &ForeignArgs) -> Words {
 /// Whether `-l` was given, or is implied by the other tool's name: the name of a sockit server is
 /// recorded as one [`Setting::Listen`] too.
 fn listens_as_netcat(args: &ForeignArgs) -> bool {
-    args.all(Setting::Listen).count() > usize::from(args.command.is_some())
+    args.all(Setting::Listen).count() > usize::from(args.server().is_some())
 }
 
 fn client(args: &ForeignArgs) -> Words {

@@ -64,7 +64,7 @@ while True:
 }
 
 #[test]
-fn absent_name_and_failing_resolver_are_told_apart() {
+fn absent_name_and_failing_resolver_have_different_states() {
     if crate::support::peer::program("python3").is_none() {
         return;
     }

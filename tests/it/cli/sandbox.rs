@@ -70,6 +70,7 @@ fn user_and_group_drop_all_capabilities() {
     for (line, words) in [
         ("tcp-server --user 65533 --group 65533", &CAPABLE[..]),
         ("tcp-server --service chat --user 65534 --group 65534", &CAPABLE[..]),
+        ("tcp-server --service chat --user 65533 --group 65533", &CAPABLE[..]),
         ("udp-echo --group 65533", &CAPABLE[..]),
         ("tcp-server --user 65533 --group 65533", &[]),
     ] {

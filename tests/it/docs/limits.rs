@@ -34,12 +34,17 @@ fn limit_with_a_flag_is_the_default_of_the_flag() {
 
 /// Limits without a flag: a part of the row, the file and name of the constant, its value.
 const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 49] = [
-    ("before a reset | 50 ms |", "src/relay/state.rs", "RESET_GRACE", "Duration::from_millis(50)"),
-    ("| 256 KiB in a pipe", "src/relay/copy.rs", "PIPE_SIZE", "256 << 10"),
-    ("256 KiB in its send", "src/relay/peer_socket.rs", "MAX_UNSENT", "256 << 10"),
+    (
+        "before a reset | 50 ms |",
+        "src/relay/stream/state.rs",
+        "RESET_GRACE",
+        "Duration::from_millis(50)",
+    ),
+    ("| 256 KiB in a pipe", "src/relay/stream/copy.rs", "PIPE_SIZE", "256 << 10"),
+    ("256 KiB in its send", "src/relay/stream/peer_socket.rs", "MAX_UNSENT", "256 << 10"),
     ("relay | 60 s |", "src/command/relay.rs", "UDP_IDLE_TIMEOUT", "Duration::from_secs(60)"),
-    ("its thread | 1024 |", "src/relay/flow_queue.rs", "MAX_QUEUED", "1024"),
-    ("| 4096 each way |", "src/relay/due_queue.rs", "MAX_WAITING", "4096"),
+    ("its thread | 1024 |", "src/relay/udp/flow_queue.rs", "MAX_QUEUED", "1024"),
+    ("| 4096 each way |", "src/relay/udp/due_queue.rs", "MAX_WAITING", "4096"),
     ("| 10 s in all |", "src/net/tls/server.rs", "HANDSHAKE_TIMEOUT", "Duration::from_secs(10)"),
     ("| 2 s or 1 MiB |", "src/service/connection.rs", "DRAIN_TIMEOUT", "Duration::from_secs(2)"),
     ("| 2 s or 1 MiB |", "src/service/connection.rs", "MAX_DRAIN", "1 << 20"),
@@ -73,8 +78,8 @@ const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 49] = [
         "Duration::from_secs(5)",
     ),
     ("the prompt | 1 MiB |", "src/client/line_editor.rs", "MAX_LINE", "1 << 20"),
-    ("100 ms per piece", "src/service/chat/input.rs", "MAX_PAUSE", "Duration::from_millis(100)"),
-    ("all services | 32,768 |", "src/process/groups.rs", "MAX_CHILDREN", "32 << 10"),
+    ("100 ms per piece", "src/service/chat/stdin.rs", "MAX_PAUSE", "Duration::from_millis(100)"),
+    ("all services | 32,768 |", "src/process/child_groups.rs", "MAX_CHILDREN", "32 << 10"),
     ("average | 10,000 |", "src/http/coding/inflate.rs", "MAX_TINY_MEMBERS", "10_000"),
     ("| 65,507 bytes |", "src/datagram/mod.rs", "MAX_UDP_PAYLOAD", "65_507"),
     ("| the last 1 MiB |", "src/client/match_buffer.rs", "MIN_KEPT", "1 << 20"),
@@ -95,7 +100,12 @@ const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 49] = [
     ("| 3, one per second |", "src/check/udp.rs", "RESEND_DELAY", "Duration::from_secs(1)"),
     ("a wait of `check` | 30 s |", "src/check/hosts.rs", "MAX_AGE", "Duration::from_secs(30)"),
     ("`-q` | 1 minute", "src/usage/netcat/flags.rs", "ANSWER_TIMEOUT", "Duration::from_secs(60)"),
-    ("finished | 10 s |", "src/usage/netcat/flags.rs", "STDIN_TIMEOUT", "Duration::from_secs(10)"),
+    (
+        "finished | 10 s; 1 s with `-k` |",
+        "src/usage/netcat/flags.rs",
+        "STDIN_TIMEOUT",
+        "Duration::from_secs(10)",
+    ),
     ("`nc -zu` checks | 3 s |", "src/usage/netcat.rs", "UDP_TIMEOUT", "Duration::from_secs(3)"),
     ("(`-f`) | 4096 |", "src/lookup/work_queue.rs", "MAX_PENDING", "4096"),
 ];

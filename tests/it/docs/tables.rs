@@ -260,7 +260,7 @@ fn faults_of_the_relay_are_those_of_the_program() {
         own.map(|kind| vec![format!("`{}`", kind.usage), kind.effect.into()]).collect();
     assert_eq!(listed, own);
     let help = sockit("relay --help").run().text();
-    for kind in &sockit::relay::fault::FAULTS {
+    for kind in sockit::relay::fault::FAULTS {
         assert!(
             help.contains(&format!("{}=", kind.name)) || help.contains(&format!("{}@", kind.name))
         );

@@ -1,7 +1,7 @@
 //! Faults: failing system calls, exhausted resources, thousands of signals, lossy links,
 //! misbehaving peers and logs that cannot be written.
 //!
-//! Under each of them the run ends with an exit code of INTERFACE.md and at most one error line,
+//! Under each of them the run ends with an exit code of docs/exit-codes.md and at most one error line,
 //! never with 0 when a byte is missing and never with a panic; a server keeps serving. `scenarios` has
 //! the healthy peers and what a client does with them.
 

@@ -57,7 +57,7 @@ enum Expected {
 impl Peers {
     /// Starts all peers.
     pub fn new() -> Peers {
-        let dir = tempfile::tempdir().expect("a folder for the world");
+        let dir = tempfile::tempdir().expect("a temporary directory");
         let path_of = |name: &str| dir.path().join(name).to_str().expect("a path").to_string();
         std::fs::write(path_of("words"), INPUT).expect("a file to send");
         std::fs::write(path_of("answer"), answer()).expect("a file to serve");

@@ -1,7 +1,7 @@
 //! The fuzz targets, run on their corpora and on mutated inputs.
 
 #[cfg(feature = "http")]
-mod http_answer;
+mod http_response;
 #[cfg(feature = "http")]
 mod parsers;
 mod proxy;

@@ -3,21 +3,21 @@
 
 use proptest::prelude::*;
 
+#[path = "../../../fuzz/fuzz_targets/dns_reply_entry.rs"]
+mod dns_reply_entry;
 #[path = "../../../fuzz/fuzz_targets/framing_entry.rs"]
 mod framing_entry;
-#[path = "../../../fuzz/fuzz_targets/reply_entry.rs"]
-mod reply_entry;
-#[path = "../../../fuzz/fuzz_targets/words_entry.rs"]
-mod words_entry;
+#[path = "../../../fuzz/fuzz_targets/text_entry.rs"]
+mod text_entry;
 
 type Entry = fn(&[u8]);
 
 /// Each corpus and its target.
 const TARGETS: [(&str, Entry); 5] = [
-    ("url", words_entry::url),
-    ("url", words_entry::endpoint),
-    ("rules", words_entry::rules),
-    ("reply", reply_entry::reply),
+    ("url", text_entry::url),
+    ("url", text_entry::endpoint),
+    ("access_rules", text_entry::access_rules),
+    ("dns_reply", dns_reply_entry::dns_reply),
     ("framing", framing_entry::framing),
 ];
 

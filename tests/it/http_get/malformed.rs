@@ -183,7 +183,7 @@ fn endless_header_exits_63() {
     let server = origin([Answer::Endless(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec())]);
     server.get("").run().exits(63);
     let small = origin([format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "x".repeat(1000))]);
-    small.get("--max-header 512").run().exits(63);
+    small.get("--max-header 512").run().exits(63).logs("--max-header SIZE");
     small.get("").run().exits(0);
 }
 

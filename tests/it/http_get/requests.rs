@@ -132,10 +132,10 @@ fn zone_of_an_address_is_not_in_the_host_field() {
 
 #[test]
 fn http_proxy_of_the_environment_respects_no_proxy() {
-    let proxy = origin([ok("by way of the proxy")]);
+    let proxy = origin([ok("through the proxy")]);
     let url = format!("http://{}", proxy.addr());
     let run = sockit("http-get -q http://far.away/x").env("http_proxy", &url).run();
-    run.exits(0).prints("by way of the proxy");
+    run.exits(0).prints("through the proxy");
     let run = sockit("http-get -q http://far.away/x").env("http_proxy", &url);
     let direct = run.env("no_proxy", "away").and("--timeout 2").run();
     assert_ne!(direct.code, 0);
@@ -150,7 +150,7 @@ fn several_urls_are_fetched_in_order() {
 
 #[test]
 fn forward_proxy_gets_the_absolute_url() {
-    let proxy = origin([ok("by way of the proxy")]);
+    let proxy = origin([ok("through the proxy")]);
     let flag = format!("--proxy http://me:pw@{}", proxy.addr());
     sockit("http-get -q").and(&flag).arg("http://far.away/x?y").run().exits(0);
     let request = &proxy.requests()[0];

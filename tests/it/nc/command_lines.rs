@@ -17,7 +17,7 @@ use crate::support::sockit::{LIMIT, scratch};
 /// How long an answer is late: longer than the second that scripts give netcat.
 const LATE: Duration = Duration::from_millis(2500);
 /// Another netcat that runs longer is one that does not end.
-const PATIENCE: Duration = Duration::from_secs(6);
+const OTHER_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// The other end of a command line.
 #[derive(Clone, Copy)]
@@ -165,7 +165,7 @@ fn answer(stream: &mut (impl Read + Write), delay: Duration) -> Vec<u8> {
 
 fn serve(peer: Peer, listener: &TcpListener) -> Vec<u8> {
     let mut stream = listener.accept().expect("a client").0;
-    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    stream.set_read_timeout(Some(OTHER_TIMEOUT)).expect("a limit");
     match peer {
         Peer::Answers(delay) => {
             let received = answer(&mut stream, delay);
@@ -221,7 +221,7 @@ fn call_as(peer: Peer, process: &mut Process, port: u16) -> Vec<u8> {
 
 fn call(port: u16, text: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a server");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    stream.set_read_timeout(Some(OTHER_TIMEOUT)).expect("a limit");
     if !text.is_empty() {
         // A tool may have exited already.
         let _ = stream.write_all(text).and_then(|()| stream.shutdown(Shutdown::Write));
@@ -322,7 +322,7 @@ fn run(number: usize, tool: &str) -> Outcome {
             process
         }
     };
-    let patience = if tool.ends_with(" nc") { LIMIT } else { PATIENCE };
+    let patience = if tool.ends_with(" nc") { LIMIT } else { OTHER_TIMEOUT };
     outcome(process, &received, patience)
 }
 

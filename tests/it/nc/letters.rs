@@ -44,6 +44,31 @@ fn flags_stay_in_clusters_with_values_and_behind_operands() {
 }
 
 #[test]
+fn local_address_may_be_a_name() {
+    let server = sockit("tcp-server --service echo").serve();
+    let port = server.port();
+    sockit(&format!("nc -s localhost 127.0.0.1 {port}"))
+        .stdin("hi\n")
+        .run()
+        .exits(0)
+        .prints("hi\n");
+    for flag in ["-s no-such-host.invalid", "-p no-such-service"] {
+        let run = sockit(&format!("nc {flag} 127.0.0.1 {port}")).run();
+        run.exits(1).logs(flag.split(' ').next_back().unwrap_or_default());
+    }
+}
+
+#[test]
+fn half_close_is_reported_only_where_netcat_would_not_send_it() {
+    let server = sockit("tcp-server --service echo").serve();
+    for (flag, is_reported) in [("-v", true), ("-vN", false), ("-vNw2", true)] {
+        let run = sockit(&format!("nc {flag} 127.0.0.1 {}", server.port())).stdin("hi\n").run();
+        let log = &run.exits(0).stderr;
+        assert_eq!(log.contains("sent the end of input"), is_reported, "{flag}: {log}");
+    }
+}
+
+#[test]
 fn wrong_and_unsupported_lines_exit_1_with_a_hint() {
     for (line, log) in [
         ("-K h 80", "nc: invalid option -- 'K'"),

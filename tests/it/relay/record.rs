@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,6 +11,7 @@ use pcap_file::pcapng::{Block, PcapNgReader};
 use tempfile::TempDir;
 
 use super::route::*;
+use crate::support::peer::{self, Script};
 use crate::support::sockit::sockit;
 
 /// A TCP segment of a capture.
@@ -214,6 +215,26 @@ fn full_disk_is_reported_once_and_relaying_continues() {
     let run = route.relays.remove(0).wait();
     run.exits(23).logs("No space left on device");
     assert_eq!(run.stderr.matches("No space").count(), 1);
+}
+
+#[test]
+fn capture_on_stdout_is_that_of_a_file() {
+    let (_folder, path) = capture();
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = sockit(&format!("relay 0 {} --once --record -", target.local_addr().unwrap()));
+    let relay = relay.stdout_to(File::create(&path).unwrap()).serve();
+    let mut client = peer::connect(relay.addr());
+    let mut server = target.accept().unwrap().0;
+    client.send([1; 1000]);
+    client.half_close();
+    assert_eq!(server.read_all(), [1; 1000]);
+    server.send([2; 2000]);
+    drop(server);
+    assert_eq!(client.read_all(), [2; 2000]);
+    relay.wait().exits(0);
+    let stream = streams(&path).into_values().next().unwrap();
+    assert_eq!((stream.to_target.len(), stream.to_client.len()), (1000, 2000));
+    sockit("relay 0 127.0.0.1:1 --record - --print-port").run().exits(2);
 }
 
 #[test]

@@ -328,7 +328,7 @@ fn recv_only_server_ignores_its_stdin() {
     peer_ends_first(&run.stderr);
     run.exits(0).prints("taken");
     for line in ["tcp-server --recv-only", "tcp-server --service echo --half-close"] {
-        sockit(line).run().exits(2).logs("means nothing to the service");
+        sockit(line).run().exits(2).logs("has no effect with the service");
     }
 }
 

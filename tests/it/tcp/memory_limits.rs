@@ -95,7 +95,8 @@ fn tls_client_that_never_reads_takes_one_mebibyte_of_the_server() {
 fn wait_until_idle(pid: u32) {
     let (mut used, mut since) = (crate::support::proc_stats::cpu_time(pid), Instant::now());
     let until = Instant::now() + LIMIT;
-    while since.elapsed() < 2 * STALL_TIME && Instant::now() < until {
+    while since.elapsed() < 2 * STALL_TIME {
+        assert!(Instant::now() < until, "the process is not idle");
         std::thread::sleep(STALL_TIME / 6);
         if crate::support::proc_stats::cpu_time(pid) > used {
             (used, since) = (crate::support::proc_stats::cpu_time(pid), Instant::now());

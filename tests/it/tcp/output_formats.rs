@@ -1,4 +1,4 @@
-//! stdout is data, stderr is the log: text and JSON, quiet and verbose, escaped, coloured, or not
+//! stdout is data, stderr is the log: text and JSON, quiet and verbose, escaped, colored, or not
 //! writable.
 
 use std::fs;
@@ -120,23 +120,23 @@ fn tracing_goes_to_stderr_when_enabled() {
         let run = client.to(echo.addr()).stdin("x").run();
         run.exits(0).prints("x");
         assert!(!run.stderr.is_empty(), "{flags} SOCKIT_LOG={variable}: nothing is traced");
-        assert!(!run.stderr.contains('\x1b'), "no colour in a pipe: {:?}", run.stderr);
+        assert!(!run.stderr.contains('\x1b'), "no color in a pipe: {:?}", run.stderr);
     }
 }
 
 #[test]
-fn colour_follows_flag_environment_and_terminal() {
+fn color_follows_flag_environment_and_terminal() {
     let refusing = peer::Refusing::new();
     let fails = |flags: &str, name: &str| {
         let client = sockit("tcp-client").and(flags).to(refusing.addr());
         let client = if name.is_empty() { client } else { client.env(name, "1") };
         client.run().exits(7).stderr.contains('\x1b')
     };
-    assert!(!fails("", ""), "a pipe has no colour");
+    assert!(!fails("", ""), "a pipe has no color");
     assert!(fails("--color always", ""), "always is always");
     assert!(!fails("--color never", "CLICOLOR_FORCE"), "never is never");
-    assert!(fails("", "CLICOLOR_FORCE"), "CLICOLOR_FORCE colours a pipe");
-    assert!(!fails("--color auto", "NO_COLOR"), "NO_COLOR takes colour away");
+    assert!(fails("", "CLICOLOR_FORCE"), "CLICOLOR_FORCE colors a pipe");
+    assert!(!fails("--color auto", "NO_COLOR"), "NO_COLOR takes color away");
     assert!(sockit("tcp-client --color sometimes").run().code == 2);
 }
 

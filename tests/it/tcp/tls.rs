@@ -279,6 +279,20 @@ fn peer_that_closes_during_the_handshake_ended_the_connection() {
     }
 }
 
+#[test]
+fn shutdown_ends_an_unfinished_handshake_without_an_error() {
+    let server = sockit("tcp-server --service echo --tls --json").serve();
+    let mut clients = [peer::connect(server.addr()), peer::connect(server.addr())];
+    clients[1].send("\u{16}\u{3}\u{1}");
+    server.wait_for_log_times("\"accepted\"", 2);
+    let run = server.stop();
+    run.exits(0);
+    assert!(run.events_named("error").is_empty(), "{}", run.stderr);
+    let closed = run.events_named("closed");
+    assert_eq!(closed.len(), 2);
+    assert!(closed.iter().all(|event| event["ended_by"] == "signal"), "{closed:?}");
+}
+
 /// Clients whose handshake fails: no data, plain text, and a reset.
 fn scan(server: &Daemon) {
     drop(peer::connect(server.addr()));

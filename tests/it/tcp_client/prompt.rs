@@ -127,6 +127,23 @@ fn history_recalls_a_line() {
     assert_eq!(listener.outcome(), b"again\nagain\n");
 }
 
+/// The bar is drawn up to the size of the input, so that it must not count received bytes too.
+#[test]
+fn progress_bar_of_an_input_counts_sent_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("input");
+    std::fs::write(&input, [b'x'; 2048]).unwrap();
+    let echo = peer::echoes();
+    let session =
+        sockit("tcp-client --input").arg(&input).and("--output").arg(dir.path().join("output"));
+    let command = session.to(echo.addr()).command();
+    let mut screen = spawn_command(command, Some(TIMEOUT_MS)).expect("a terminal");
+    let drawn = screen.exp_eof().unwrap();
+    assert!(drawn.contains("2.00 KiB/2.00 KiB"), "{drawn:?}");
+    assert!(!drawn.contains("4.00 KiB/"), "{drawn:?}");
+    assert_eq!(code(&mut screen), 0);
+}
+
 /// Types bytes that need not be UTF-8.
 fn type_bytes(screen: &PtySession, bytes: &[u8]) {
     let mut terminal = screen.process().get_file_handle().expect("the terminal");
@@ -226,7 +243,7 @@ fn missing_line_end_is_warned_about_once() {
     sockit("tcp-client --prompt").to(unused.addr()).stdin("").run().never_logs("line end");
 }
 
-/// Sends control characters, colour that is split between two writes, and a last line.
+/// Sends control characters, color that is split between two writes, and a last line.
 fn control_character_peer() -> peer::Peer<()> {
     peer(|mut stream| {
         stream.send("\x1b]0;title\x07a\x08\x1b[2J\x1b[1A\rb\u{9b}\u{202e}c\tgr\u{fc}n\r\n");
@@ -238,7 +255,7 @@ fn control_character_peer() -> peer::Peer<()> {
 }
 
 #[test]
-fn control_characters_of_the_peer_are_escaped_except_colour() {
+fn control_characters_of_the_peer_are_escaped_except_color() {
     for term in ["xterm", "dumb"] {
         let painter = control_character_peer();
         let mut command = sockit("tcp-client").to(painter.addr()).command();

@@ -99,6 +99,13 @@ fn offset_beyond_the_end_exits_26_before_connecting() {
 }
 
 #[test]
+fn offset_in_a_pipe_exits_26_with_a_hint() {
+    let refusing = peer::Refusing::new();
+    let piped = sockit("tcp-client --input - --offset 3").to(refusing.addr()).stdin("abcdef");
+    piped.run().exits(26).fails_at("stdin").logs("Illegal seek").logs("tail -c +N");
+}
+
+#[test]
 fn dash_is_stdin_or_stdout() {
     let echo = peer::echoes();
     let dash = sockit("tcp-client --input - --output -");

@@ -48,6 +48,14 @@ fn port_in_use_exits_45() {
 }
 
 #[test]
+fn limit_of_zero_connections_is_usage_error() {
+    for flag in ["--max-conns", "--max-accepts", "--max-conns-per-ip"] {
+        let run = sockit("tcp-server --port 0").arg(flag).arg("0").run();
+        run.exits(2).logs("0 is not in 1..");
+    }
+}
+
+#[test]
 fn port_in_time_wait_can_be_bound() {
     let first = sockit("tcp-server").serve();
     let port = first.port();

@@ -103,6 +103,17 @@ fn closed_event_has_the_exit_status() {
     }
 }
 
+/// A parent process that ignores SIGCHLD passes that on, and the kernel then discards exit statuses.
+#[test]
+fn exit_status_is_known_where_sigchld_was_ignored() {
+    let server = sockit("tcp-server --json --once --sh 'exit 7'");
+    let server = server.under(["env", "--ignore-signal=CHLD"]).serve();
+    connect(server.addr()).read_all();
+    let run = server.wait();
+    run.exits(0);
+    assert_eq!(run.events_named("closed")[0]["exit_status"], 7, "{}", run.stderr);
+}
+
 #[test]
 fn output_of_a_program_that_ignores_its_input_is_complete() {
     let server = serve("--sh 'echo bye'");
@@ -165,11 +176,15 @@ fn sigterm_ends_the_input_and_sends_the_output() {
 fn sigterm_leaves_no_program_behind() {
     let (child, parent) = (unique(4), unique(5));
     let script = format!("trap '' TERM; sleep {child} & sleep {parent}");
-    let server = sockit("tcp-server --grace 200ms --sh").arg(script).serve();
+    let server = sockit("tcp-server --json --grace 200ms --sh").arg(script).serve();
     let _client = connect(server.addr());
     wait_until_run(&[&child, &parent]);
     server.signal(libc::SIGTERM);
-    server.wait().exits(143);
+    let run = server.wait();
+    run.exits(143);
+    let closed = run.events_named("closed");
+    assert_eq!(closed.len(), 1, "{}", run.stderr);
+    assert_eq!(closed[0]["ended_by"], "signal", "{}", run.stderr);
     wait_until_gone(&child);
     wait_until_gone(&parent);
 }

@@ -27,6 +27,14 @@ fn payloads_are_printed_unchanged() {
 }
 
 #[test]
+fn port_in_use_exits_45_and_names_the_process() {
+    let first = sockit("udp-server").serve();
+    let run = sockit(&format!("udp-server --port {}", first.port())).run();
+    run.exits(45).fails_at("bind").logs("Address already in use");
+    run.logs(&format!("hint: the port is in use by sockit (pid {})", first.pid()));
+}
+
+#[test]
 fn line_framing_prints_a_line_per_payload() {
     let server = sockit("udp-server --framing line").serve();
     let client = udp_socket();
@@ -231,9 +239,9 @@ fn one_source_cannot_fill_the_delay_queue() {
 #[test]
 fn accept_timeout_exits_28_without_datagrams() {
     let server = sockit("udp-server --accept-timeout 2s --service echo").serve();
-    for _ in 0..4 {
+    for _ in 0..25 {
         // Each datagram restarts the timeout.
-        std::thread::sleep(Duration::from_millis(700));
+        std::thread::sleep(Duration::from_millis(100));
         assert_eq!(exchange(&udp_socket(), server.addr(), "x"), b"x");
     }
     let run = server.wait();
