@@ -69,6 +69,7 @@ impl BodySplice {
         let BodySplice::Active(splice) = self else { return Ok(None) };
         match splice.move_some(from, to, max) {
             Ok(SpliceOutcome::Moved(n)) => {
+                let n = n as u64;
                 connection.bytes_in += n;
                 parser.advance_passthrough(n);
                 output.count_spliced(Ok(n))?;

@@ -1,9 +1,8 @@
 //! Copies bytes between two ends, with the call that suits both.
 //!
-//! [`pump`] chooses by the kinds of the ends: sendfile from a file to a socket, splice wherever a
-//! pipe is at one end or can be put between, and a large buffer otherwise. A tap, a filter or a
-//! rate needs the buffer. Each faster method falls back to the buffer when the kernel refuses it,
-//! and nothing is lost.
+//! [`pump`] chooses by the kinds of the ends: splice where one of them is a socket and the other a
+//! pipe, a file or the null device, and a large buffer otherwise. A tap, a filter or a rate needs
+//! the buffer. Splice falls back to the buffer when the kernel refuses it, and nothing is lost.
 
 pub mod buffer;
 mod copy;
@@ -13,8 +12,6 @@ pub mod duplex;
 mod local;
 mod options;
 mod outcome;
-#[cfg(target_os = "linux")]
-mod sendfile;
 mod session;
 #[cfg(target_os = "linux")]
 pub mod splice;
@@ -139,7 +136,7 @@ impl TransferOptions {
     fn copy_reason(&self, from: &dyn Reader, to: &dyn Writer) -> &'static str {
         if !self.can_stay_in_kernel() {
             "a hex dump, a filter or a rate needs the bytes"
-        } else if from.observation().max(to.observation()) != Observation::None {
+        } else if is_observed(from, to) {
             "the log needs the bytes"
         } else {
             "these two ends have no faster method"
@@ -171,6 +168,11 @@ impl TransferError {
     }
 }
 
+/// Whether an observer needs the bytes, or the calls that move them.
+fn is_observed(from: &dyn Reader, to: &dyn Writer) -> bool {
+    from.observation().max(to.observation()) != Observation::None
+}
+
 /// Copies from `from` to `to` until the end of `from`.
 pub fn pump(
     from: &mut dyn Reader,
@@ -178,33 +180,10 @@ pub fn pump(
     options: &mut TransferOptions,
 ) -> Result<(), TransferError> {
     #[cfg(target_os = "linux")]
-    if options.can_stay_in_kernel()
-        && let Some(method) = strategy::faster_method(from.plain_fd(), to.plain_fd())
-        && method.suits(from.observation().max(to.observation()))
-    {
-        tracing::debug!(method = method.name(), "transfer");
-        let done = match method {
-            strategy::TransferMethod::Sendfile(file, socket) => {
-                sendfile::run(file, from.end_offset(), socket, &|bytes| {
-                    options.meter.add(bytes);
-                    report_sendfile(file, bytes, to);
-                })
-            }
-            strategy::TransferMethod::Splice(one, other) => splice::direct(one, other, options),
-            // It blocks in splice(2), which nothing cancels.
-            strategy::TransferMethod::Through(..) if options.cancel.is_some() => {
-                Err(FastPathError::Unsupported)
-            }
-            strategy::TransferMethod::Through(one, other) => {
-                splice::via_pipe(one, other, &options.meter)
-            }
-        };
-        match done {
-            Err(FastPathError::Unsupported) => {
-                let bytes = options.meter.total();
-                tracing::debug!(method = method.name(), bytes, "falling back to copy");
-            }
-            Err(FastPathError::Failed(e)) => return Err(e),
+    if options.can_stay_in_kernel() && !is_observed(from, to) {
+        match move_in_kernel(from, to, options) {
+            Err(splice::FastPathError::Unsupported) => {}
+            Err(splice::FastPathError::Failed(e)) => return Err(e),
             Ok(()) => return Ok(()),
         }
     }
@@ -212,33 +191,29 @@ pub fn pump(
     copy::run(from, to, options)
 }
 
-/// Reports bytes of `file` before its position, which sendfile(2) has sent.
+/// Lets the kernel move the bytes, as far as it can for these two.
 #[cfg(target_os = "linux")]
-fn report_sendfile(file: BorrowedFd<'_>, bytes: usize, to: &dyn Writer) {
-    if to.observation() != Observation::None
-        && let Ok(position) = rustix::fs::tell(file)
-    {
-        to.on_sendfile(position.saturating_sub(bytes as u64), bytes);
+fn move_in_kernel(
+    from: &dyn Reader,
+    to: &dyn Writer,
+    options: &TransferOptions,
+) -> Result<(), splice::FastPathError> {
+    use splice::FastPathError::Unsupported;
+    use strategy::TransferMethod;
+    let (Some(source), Some(destination)) = (from.plain_fd(), to.plain_fd()) else {
+        return Err(Unsupported);
+    };
+    let method = strategy::faster_method(source, destination).ok_or(Unsupported)?;
+    tracing::debug!(method = method.name(), "transfer");
+    let done = match method {
+        TransferMethod::Splice => splice::direct::run(source, destination, options),
+        TransferMethod::Through => {
+            splice::through::run(source, from.end_offset(), destination, options)
+        }
+    };
+    if let Err(Unsupported) = done {
+        let bytes = options.meter.total();
+        tracing::debug!(method = method.name(), bytes, "falling back to copy");
     }
-}
-
-/// Why a faster method stopped.
-#[cfg(target_os = "linux")]
-enum FastPathError {
-    /// The kernel does not do this for these two, or no more of it; everything it took has been
-    /// delivered.
-    Unsupported,
-    /// One end failed.
-    Failed(TransferError),
-}
-
-/// Whether the kernel does not support the call for these two ends (splice(2), sendfile(2)), or does not
-/// report which of them failed: a copy finds out.
-#[cfg(target_os = "linux")]
-fn is_refusal(error: rustix::io::Errno) -> bool {
-    use rustix::io::Errno;
-    matches!(
-        error,
-        Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP | Errno::BADF | Errno::NOMEM
-    )
+    done
 }

@@ -6,34 +6,22 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{FileType, fstat};
 
 use crate::net::stdio::is_null;
-use crate::net::stream_observer::Observation;
 
-/// A faster method, with the descriptors of both ends.
+/// A faster method.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum TransferMethod<'a> {
-    /// From a file to a socket.
-    Sendfile(BorrowedFd<'a>, BorrowedFd<'a>),
+pub(super) enum TransferMethod {
     /// One of the two is a pipe.
-    Splice(BorrowedFd<'a>, BorrowedFd<'a>),
-    /// Neither is a pipe: splice through one of our own.
-    Through(BorrowedFd<'a>, BorrowedFd<'a>),
+    Splice,
+    /// Neither is a pipe: splice through an own one.
+    Through,
 }
 
-impl TransferMethod<'_> {
-    /// Whether the method shows an observer what it needs.
-    pub(super) fn suits(&self, observation: Observation) -> bool {
-        match self {
-            TransferMethod::Sendfile(..) => observation <= Observation::Calls,
-            _ => observation == Observation::None,
-        }
-    }
-
+impl TransferMethod {
     /// The system call.
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
-            TransferMethod::Sendfile(..) => "sendfile",
-            TransferMethod::Splice(..) => "splice",
-            TransferMethod::Through(..) => "splice through a pipe",
+            TransferMethod::Splice => "splice",
+            TransferMethod::Through => "splice through a pipe",
         }
     }
 }
@@ -48,17 +36,14 @@ enum FdKind {
 }
 
 /// The faster method for these two, if there is one.
-pub(super) fn faster_method<'a>(
-    from: Option<BorrowedFd<'a>>,
-    to: Option<BorrowedFd<'a>>,
-) -> Option<TransferMethod<'a>> {
-    let (from, to) = (from?, to?);
+pub(super) fn faster_method(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Option<TransferMethod> {
     match (kind(from)?, kind(to)?) {
-        (FdKind::File, FdKind::Socket) => Some(TransferMethod::Sendfile(from, to)),
         (FdKind::Pipe, FdKind::Socket) | (FdKind::Socket, FdKind::Pipe) => {
-            Some(TransferMethod::Splice(from, to))
+            Some(TransferMethod::Splice)
         }
-        (FdKind::Socket, FdKind::File | FdKind::Null) => Some(TransferMethod::Through(from, to)),
+        (FdKind::File, FdKind::Socket) | (FdKind::Socket, FdKind::File | FdKind::Null) => {
+            Some(TransferMethod::Through)
+        }
         _ => None,
     }
 }

@@ -9,6 +9,12 @@ use crate::net::stream::{Reader, Writer};
 use crate::transfer::buffer::Buffer;
 use crate::transfer::{Meter, TransferError, TransferOptions, is_interrupted, pump, write_counted};
 
+/// The pipe of one direction, in bytes: as fast as larger ones, and small enough that the pipes of
+/// hundreds of connections stay within the limit of an ordinary user (pipe(7),
+/// `pipe-user-pages-soft`: 64 MiB).
+#[cfg(target_os = "linux")]
+const PIPE_SIZE: usize = 256 << 10;
+
 /// Copies from `from` to `to` until the end of `from`.
 pub fn run(
     from: &mut RelayReader,
@@ -52,18 +58,18 @@ fn splice_all(
     to: &mut RelayWriter,
     meter: &Meter,
 ) -> Result<bool, TransferError> {
-    use crate::transfer::splice::{SocketSplice, SpliceOutcome};
+    use crate::transfer::splice::{SpliceOutcome, SplicePipe};
 
-    let Some(mut splice) = SocketSplice::new() else { return Ok(false) };
+    let Some(mut pipe) = SplicePipe::new(PIPE_SIZE) else { return Ok(false) };
     loop {
         let Some(socket) = from.socket() else { return Ok(false) };
-        match splice.fill(socket).map_err(TransferError::Read)? {
+        match pipe.fill(socket, PIPE_SIZE).map_err(TransferError::Read)? {
             SpliceOutcome::Moved(_) => {}
             SpliceOutcome::WouldBlock => from.wait().map_err(TransferError::Read)?,
             SpliceOutcome::Unsupported => return Ok(true),
         }
-        while !splice.is_empty() {
-            let n = to.write_with(|socket| splice.drain(socket)).map_err(TransferError::Write)?;
+        while !pipe.is_empty() {
+            let n = to.write_with(|socket| pipe.drain(socket)).map_err(TransferError::Write)?;
             meter.add(n);
         }
     }

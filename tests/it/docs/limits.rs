@@ -40,7 +40,7 @@ const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 49] = [
         "RESET_GRACE",
         "Duration::from_millis(50)",
     ),
-    ("| 256 KiB in a pipe", "src/transfer/splice.rs", "RELAY_PIPE_SIZE", "256 << 10"),
+    ("| 256 KiB in a pipe", "src/relay/stream/copy.rs", "PIPE_SIZE", "256 << 10"),
     ("256 KiB in its send", "src/relay/stream/peer_socket.rs", "MAX_UNSENT", "256 << 10"),
     ("relay | 60 s |", "src/command/relay.rs", "UDP_IDLE_TIMEOUT", "Duration::from_secs(60)"),
     ("its thread | 1024 |", "src/relay/udp/flow_queue.rs", "MAX_QUEUED", "1024"),

@@ -245,7 +245,7 @@ fn saves_a_file(client: &mut Socket) -> std::io::Result<bool> {
     Ok(read_rest(client)? == b"")
 }
 
-const ONCE_ROWS: [Once; 21] = [
+const ONCE_ROWS: [Once; 22] = [
     (PIPE, "none", "EIO", "1", 0, "", PeerEnd::Clean),
     (PIPE, "clone3", "EAGAIN", "1", 1, "socket", PeerEnd::Reset),
     (PIPE, "clone3", "EAGAIN", "2", 1, "socket", PeerEnd::Reset),
@@ -263,6 +263,7 @@ const ONCE_ROWS: [Once; 21] = [
     (SAVE, "none", "EIO", "1", 0, "", PeerEnd::Clean),
     (SAVE, "clone3", "EAGAIN", "1", 1, "socket", PeerEnd::Reset),
     (SAVE, "splice", "ENOSPC", "2", 23, "file", PeerEnd::Reset),
+    (SAVE, "splice", "EPIPE", "2", 23, "file", PeerEnd::Reset),
     (SAVE, "fsync", "EIO", "1", 23, "file", PeerEnd::Reset),
     (SAVE, "renameat2", "EACCES", "1", 23, "file", PeerEnd::Reset),
     (SAVE, "renameat2", "ENOSYS", "1", 0, "", PeerEnd::Clean),
