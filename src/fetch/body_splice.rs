@@ -6,6 +6,8 @@ use super::output::BodyOutput;
 use crate::error::Failure;
 use crate::http::ResponseParser;
 #[cfg(target_os = "linux")]
+use crate::net::stream::EndedBy;
+#[cfg(target_os = "linux")]
 use crate::transfer::TransferError;
 #[cfg(target_os = "linux")]
 use crate::transfer::splice::{BoundedSplice, SpliceOutcome};
@@ -16,12 +18,12 @@ const MIN_BYTES: u64 = 256 << 10;
 
 /// Whether the kernel moves body bytes from the socket to the output.
 pub enum BodySplice {
-    /// So many bytes have not followed yet.
+    /// Not yet: no long enough part of the body has begun.
     Untried,
     /// It does.
     #[cfg(target_os = "linux")]
     Active(BoundedSplice),
-    /// It cannot.
+    /// It cannot, or the body has not begun, or is decoded.
     Unsupported,
 }
 
@@ -77,9 +79,8 @@ impl BodySplice {
                 return Ok(None);
             }
             Err(TransferError::Read(e)) => {
-                let outcome = ReadOutcome::Error(e);
-                connection.count(&outcome);
-                return Ok(Some(outcome));
+                connection.ended_by = EndedBy::Reset;
+                return Ok(Some(ReadOutcome::Error(e)));
             }
             Err(TransferError::Write(e)) => output.count_spliced(Err(e))?,
         }
@@ -91,7 +92,6 @@ impl BodySplice {
     fn max_bytes(&self, parser: &ResponseParser) -> u64 {
         let len = parser.passthrough_len();
         let min = match self {
-            BodySplice::Unsupported => return 0,
             // What was begun in the kernel is finished there, if its end is known.
             BodySplice::Active(_) if parser.progress().expected.is_some() => 1,
             _ => MIN_BYTES,

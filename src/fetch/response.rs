@@ -1,5 +1,6 @@
 //! What the head of a response leads to: its event, the body's beginning and its end.
 
+use super::body_splice::BodySplice;
 use super::exchange::{NextAction, is_encoded};
 use super::output::KeptPart;
 use super::part_names::Start;
@@ -17,7 +18,11 @@ impl<'a> Transaction<'a> {
     pub fn on_head(&mut self, head: Option<Head>) -> Result<(), Failure> {
         let options = self.exchange.options;
         let Some(head) = head else {
-            return if options.output.raw { Ok(()) } else { self.begin_unnamed_body() };
+            if self.is_raw {
+                return Ok(());
+            }
+            self.splice = BodySplice::Untried;
+            return self.begin_unnamed_body();
         };
         self.report_head(&head)?;
         self.check_status(&head)?;
@@ -25,7 +30,7 @@ impl<'a> Transaction<'a> {
         self.action = self.exchange.next_action(&head, length)?;
         let is_delivered = matches!(self.action, NextAction::Deliver(_));
         // A 304 has no body, and so nothing that would replace the file.
-        if is_delivered && head.status != 304 && !options.output.raw && !options.request.head {
+        if is_delivered && head.status != 304 && !self.is_raw && !options.request.head {
             self.begin_body(&head, length)?;
         }
         Ok(())
@@ -33,10 +38,10 @@ impl<'a> Transaction<'a> {
 
     /// Emits the head of a response, final or interim.
     pub fn report_head(&mut self, head: &Head) -> Result<(), Failure> {
-        let exchange = &self.exchange;
-        if exchange.options.output.raw {
+        if self.is_raw {
             return Ok(());
         }
+        let exchange = &self.exchange;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let fields = head.fields.iter().map(|field| (field.name.clone(), text(&field.value)));
         exchange.report.emit(&Event::Answer(ResponseHead {
@@ -59,7 +64,7 @@ impl<'a> Transaction<'a> {
     fn check_status(&mut self, head: &Head) -> Result<(), Failure> {
         let exchange = &self.exchange;
         self.status_error = match (head.status, exchange.proxy) {
-            (407, Some(proxy)) if !exchange.options.output.raw => {
+            (407, Some(proxy)) if !self.is_raw => {
                 return Err(status::proxy_error(head, proxy));
             }
             (407, Some(proxy)) => Some(status::proxy_error(head, proxy)),
@@ -74,7 +79,11 @@ impl<'a> Transaction<'a> {
             Some(point) if head.status == 206 => Start::Resume(point),
             _ => self.first_start(),
         };
-        let length = length.filter(|_| !self.is_decoded(head));
+        let is_plain = !self.is_decoded(head);
+        let length = length.filter(|_| is_plain);
+        if is_plain {
+            self.splice = BodySplice::Untried;
+        }
         self.output.begin(start, length, self.metadata(head))
     }
 
