@@ -14,26 +14,29 @@ use crate::http::range::{self, ShortRange};
 use crate::report::event::{Event, ResponseHead};
 
 impl<'a> Transaction<'a> {
-    /// Decides what is done with the response: its head, or none for HTTP/0.9.
-    pub fn on_head(&mut self, head: Option<Head>) -> Result<(), Failure> {
-        let options = self.exchange.options;
-        let Some(head) = head else {
-            if self.is_raw {
-                return Ok(());
-            }
-            self.splice = BodySplice::Untried;
-            return self.begin_unnamed_body();
-        };
-        self.report_head(&head)?;
-        self.check_status(&head)?;
+    /// Decides what is done with the response at its head.
+    pub fn on_head(&mut self, head: &Head) -> Result<(), Failure> {
+        self.report_head(head)?;
+        self.check_status(head)?;
         let length = self.parser.progress().expected;
-        self.action = self.exchange.next_action(&head, length)?;
+        self.action = self.exchange.next_action(head, length)?;
         let is_delivered = matches!(self.action, NextAction::Deliver(_));
+        let has_body = !self.is_raw && !self.exchange.options.request.head;
         // A 304 has no body, and so nothing that would replace the file.
-        if is_delivered && head.status != 304 && !self.is_raw && !options.request.head {
-            self.begin_body(&head, length)?;
+        if is_delivered && head.status != 304 && has_body {
+            self.begin_body(head, length)?;
         }
         Ok(())
+    }
+
+    /// Begins an HTTP/0.9 body with its first bytes.
+    pub fn begin_http09(&mut self, first_bytes: &[u8]) -> Result<(), Failure> {
+        if self.is_raw {
+            return Ok(());
+        }
+        self.splice = BodySplice::Untried;
+        self.begin_unnamed_body()?;
+        self.output.write(first_bytes)
     }
 
     /// Emits the head of a response, final or interim.

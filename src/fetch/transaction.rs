@@ -141,9 +141,10 @@ impl<'a> Transaction<'a> {
                         self.output.write(bytes)?;
                     }
                 }
+                Ok(ParserEvent::Http09(bytes)) => self.begin_http09(&bytes)?,
                 Ok(ParserEvent::Head(head)) => {
-                    self.has_head = head.is_some();
-                    self.on_head(head)?;
+                    self.has_head = true;
+                    self.on_head(&head)?;
                     if !matches!(self.action, NextAction::Deliver(_)) {
                         return Ok(true);
                     }
