@@ -1,6 +1,9 @@
 //! Moves body bytes that need neither unframing nor decoding from the socket to the output without
 //! a copy, where the kernel can (splice(2), Linux).
 
+#[cfg(target_os = "linux")]
+use std::os::fd::BorrowedFd;
+
 use super::connection::{HttpConnection, ReadOutcome};
 use super::output::BodyOutput;
 use crate::error::Failure;
@@ -57,14 +60,7 @@ impl BodySplice {
         connection.wait_readable()?;
         let (Some(from), Some(to)) = (connection.raw(), output.raw_fd()) else { return Ok(None) };
         if let BodySplice::Untried = self {
-            let splice = BoundedSplice::between(from, to);
-            let is_moved = splice.is_some();
-            tracing::debug!(
-                bytes = max,
-                splice = is_moved,
-                "body: is moved by the kernel or copied"
-            );
-            *self = splice.map_or(BodySplice::Unsupported, BodySplice::Active);
+            *self = BodySplice::begin(from, to, max);
         }
         let BodySplice::Active(splice) = self else { return Ok(None) };
         match splice.move_some(from, to, max) {
@@ -85,6 +81,13 @@ impl BodySplice {
             Err(TransferError::Write(e)) => output.count_spliced(Err(e))?,
         }
         Ok(Some(ReadOutcome::Bytes(0)))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn begin(from: BorrowedFd<'_>, to: BorrowedFd<'_>, bytes: u64) -> BodySplice {
+        let splice = BoundedSplice::between(from, to);
+        tracing::debug!(bytes, splice = splice.is_some(), "body: is moved by the kernel or copied");
+        splice.map_or(BodySplice::Unsupported, BodySplice::Active)
     }
 
     /// How many bytes the kernel may move; 0 if they have to be read.

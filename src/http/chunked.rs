@@ -63,7 +63,10 @@ impl ChunkedDecoder {
         while !input.is_empty() {
             let size = match self.state {
                 State::Size => self.size_line(input)?,
-                State::DataEnd | State::DataLf => self.data_end(input)?,
+                State::DataEnd | State::DataLf => {
+                    self.data_end(input)?;
+                    None
+                }
                 State::Trailers => self.trailer(input)?,
             };
             if size.is_some() {
@@ -114,7 +117,7 @@ impl ChunkedDecoder {
         Ok(Some(std::mem::take(&mut self.line)))
     }
 
-    /// Returns the size of the chunk that follows, but not that of the last, after which trailers do.
+    /// Returns the size of a chunk with data; trailers follow the line of the last one, whose size is 0.
     fn size_line(&mut self, input: &mut &[u8]) -> Result<Option<u64>, Error> {
         let Some(line) = self.next_line(input, MAX_LINE, "chunk size line")? else {
             return Ok(None);
@@ -141,7 +144,7 @@ impl ChunkedDecoder {
     }
 
     /// The CR LF after the data of a chunk; anything else is data beyond the size.
-    fn data_end(&mut self, input: &mut &[u8]) -> Result<Option<u64>, Error> {
+    fn data_end(&mut self, input: &mut &[u8]) -> Result<(), Error> {
         self.state = match (self.state, input[0]) {
             (State::DataEnd, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::Size,
@@ -150,7 +153,7 @@ impl ChunkedDecoder {
             _ => return Err(Error::protocol("data beyond its chunk's size")),
         };
         *input = &input[1..];
-        Ok(None)
+        Ok(())
     }
 
     /// Returns 0 after the empty line that ends the body.
@@ -297,6 +300,10 @@ mod tests {
         assert_eq!(body(endless.as_bytes()).unwrap_err().code, ExitCode::Limit);
         let endless = format!("0\r\n{}", "a: b\r\n".repeat(1000));
         assert_eq!(body(endless.as_bytes()).unwrap_err().code, ExitCode::Limit);
+        for (count, is_read) in [(MAX_TRAILERS, true), (MAX_TRAILERS + 1, false)] {
+            let trailers = format!("0\r\n{}\r\n", "a:\r\n".repeat(count));
+            assert_eq!(body(trailers.as_bytes()).is_ok(), is_read, "{count}");
+        }
         for padding in ["1;x".to_string() + &"x".repeat(10_000), "0".repeat(10_000) + "1"] {
             let padding = format!("{padding}\r\nx\r\n").repeat(10);
             assert_eq!(body(padding.as_bytes()).unwrap_err().code, ExitCode::Limit);
