@@ -34,7 +34,10 @@ const CLIENTS: [Tool; 4] = [
 const SERVERS: [Tool; 4] = [
     Tool { program: "nc.openbsd", args: &["-N", "-l", "127.0.0.1", "PORT"] },
     Tool { program: "ncat", args: &["-l", "127.0.0.1", "PORT"] },
-    Tool { program: "socat", args: &["-t10", "STDIO", "TCP4-LISTEN:PORT,bind=127.0.0.1"] },
+    Tool {
+        program: "socat",
+        args: &["-t10", "STDIO", "TCP4-LISTEN:PORT,bind=127.0.0.1,reuseaddr"],
+    },
     Tool { program: "busybox", args: &["nc", "-l", "-p", "PORT", "127.0.0.1"] },
 ];
 

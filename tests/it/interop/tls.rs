@@ -78,7 +78,7 @@ const SERVERS: [Tool; 2] = [
         program: "socat",
         args: &[
             "-t20",
-            "OPENSSL-LISTEN:{port},bind=127.0.0.1,cert={certificate},verify=0",
+            "OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,cert={certificate},verify=0",
             "EXEC:/bin/cat",
         ],
     },

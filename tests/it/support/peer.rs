@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::{Domain, Socket, Type};
 
 use crate::support::sockit::LIMIT;
 use crate::support::wait_until;
@@ -292,10 +293,18 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
-/// A port that was free a moment ago, for programs that cannot print the one they bind.
+/// A TCP port on which nothing listens, for programs that cannot print the one they bind.
+///
+/// It stays bound until the end of the process, so that the kernel gives it to no other socket; a program
+/// that sets SO_REUSEADDR (socket(7)) can listen on it.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound address").port()
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("an option");
+    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    socket.bind(&any.into()).expect("a free port");
+    let address = socket.local_addr().expect("a bound address").as_socket();
+    std::mem::forget(socket);
+    address.expect("an IP address").port()
 }
 
 /// Waits until a process listens on this TCP port, without connecting to it.
