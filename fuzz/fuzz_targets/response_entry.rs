@@ -67,6 +67,7 @@ fn events(
             Ok(ParserEvent::NeedInput) => return None,
             Ok(ParserEvent::Done) => return Some(Ok(())),
             Ok(ParserEvent::Body(bytes)) => body.extend_from_slice(bytes),
+            Ok(ParserEvent::Http09(bytes)) => body.extend_from_slice(&bytes),
             Ok(ParserEvent::Interim(_) | ParserEvent::Head(_) | ParserEvent::Note(_)) => {}
             Err(error) => return Some(Err(error.code)),
         }

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Failure, Phase};
 use crate::net::socket_event::SocketEvent;
+use crate::poll::earliest;
 use crate::report::Report;
 use crate::resolver::{Family, STACK_SIZE, getaddrinfo};
-use crate::shutdown::earliest;
 
 /// How long addresses are used during a wait: a host may move.
 const MAX_AGE: Duration = Duration::from_secs(30);

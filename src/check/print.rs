@@ -26,7 +26,7 @@ impl ResultPrinter<'_> {
         if self.context.report.is_quiet() {
             return Ok(());
         }
-        match self.stdout.write_all_or_shutdown(text.as_bytes(), &self.context.shutdown) {
+        match self.stdout.write_all_or_shutdown(text.as_bytes(), None, &self.context.shutdown) {
             Err(failure) if is_broken_pipe(&failure) => Ok(()),
             done => done,
         }

@@ -108,7 +108,7 @@ fn close(mut stream: Stream, dialer: &Dialer) -> Verdict {
     let certificate = stream.info.certificate.take();
     if dialer.layer.is_some() {
         // The peer is not to take the end for a truncation. An error is ignored: it may have closed already.
-        let _ = stream.writer.finish();
+        let _ = stream.writer.half_close();
     }
     Verdict { certificate, ..Verdict::new(CheckStatus::Open) }
 }

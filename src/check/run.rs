@@ -10,8 +10,9 @@ use super::target::CheckTarget;
 use super::verdict::TargetVerdict;
 use super::workers::Workers;
 use crate::error::{ExitCode, Failure, Phase};
+use crate::poll::clear;
 use crate::report::context::Context;
-use crate::shutdown::{Shutdown, WaitOutcome, drain};
+use crate::shutdown::{Shutdown, WaitOutcome};
 
 /// Receives all targets of the run, and verdicts in the order of the targets, those that are known at a
 /// time together.
@@ -65,7 +66,7 @@ fn report_all(
             WaitOutcome::Shutdown(reason) => {
                 return Err(Failure::shutdown(Phase::Connect, "-", reason));
             }
-            WaitOutcome::Ready(_) => drain(workers.wake_rx()),
+            WaitOutcome::Ready(_) => clear(workers.wake_rx()),
             WaitOutcome::TimedOut => {}
         }
     }

@@ -13,10 +13,11 @@ use super::verdict::Verdict;
 use crate::datagram::MAX_UDP_PAYLOAD;
 use crate::error::{Failure, Phase};
 use crate::net::address::{Address, with_zone_hint};
+use crate::poll::earliest;
 use crate::report::context::Context;
 use crate::report::event::check::CheckStatus;
 use crate::report::traffic::TrafficLog;
-use crate::shutdown::{Shutdown, WaitOutcome, earliest};
+use crate::shutdown::{Shutdown, WaitOutcome};
 
 /// The payload: some servers take an empty datagram for the end of all.
 const PAYLOAD: &[u8] = b"X";

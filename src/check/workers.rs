@@ -14,9 +14,9 @@ use super::options::CheckOptions;
 use super::probe::PendingProbe;
 use super::prober::Prober;
 use super::schedule::{AttemptPart, NextStep, Schedule};
+use crate::poll;
+use crate::poll::WakePipe;
 use crate::report::Report;
-use crate::shutdown;
-use crate::shutdown::WakePipe;
 
 /// Stack of a worker, in bytes: most of it is for a TLS handshake without optimisation.
 const STACK_SIZE: usize = 512 << 10;
@@ -61,7 +61,7 @@ impl Workers {
             prober: Prober::new(options, report, schedule.deadline)?,
             state: Mutex::new(WorkerState { schedule, workers: 0, sleeps_until: None }),
             changed: Condvar::new(),
-            pipe: shutdown::wake_pipe()?,
+            pipe: poll::WakePipe::new()?,
             is_waiting: AtomicBool::new(false),
         })
     }
@@ -169,7 +169,7 @@ impl Workers {
 
     fn announce_result(&self) {
         if self.is_waiting.swap(false, Ordering::SeqCst) {
-            shutdown::wake(&self.pipe.tx);
+            poll::wake(&self.pipe.tx);
         }
     }
 }

@@ -173,13 +173,13 @@ impl Write for OutputFile {
 }
 
 impl Writer for OutputFile {
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         Ok(())
     }
 
     /// A transfer asks for the descriptor only when it has bytes to write or knows that there are
     /// none: it waits for the peer's first byte before it chooses a method.
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         self.remove_old_content().ok()?;
         Some(self.file.0.as_fd())
     }

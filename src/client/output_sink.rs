@@ -40,7 +40,9 @@ impl OutputSink {
         shutdown: &Shutdown,
     ) -> Result<(), Failure> {
         match self {
-            OutputSink::Stdout(stdout) => stdout.write_all_within(bytes, idle_timeout, shutdown),
+            OutputSink::Stdout(stdout) => {
+                stdout.write_all_or_shutdown(bytes, idle_timeout, shutdown)
+            }
             OutputSink::File(output) => output.write(bytes),
             OutputSink::Discard => Ok(()),
         }

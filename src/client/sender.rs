@@ -85,7 +85,7 @@ impl MessageSession<'_> {
     ///
     /// Fails at [`Phase::Shutdown`].
     pub fn close_write(&mut self) -> Result<(), Failure> {
-        let finished = self.writer.finish();
+        let finished = self.writer.half_close();
         finished.map_err(|e| Failure::new(Phase::Shutdown, &self.info.peer, e))
     }
 

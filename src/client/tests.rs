@@ -383,7 +383,7 @@ mod on_a_terminal {
     use super::super::raw_mode::RawMode;
     use super::super::terminal::{Prompt, PromptPlace};
     use super::*;
-    use crate::shutdown::poll_until;
+    use crate::poll::poll_until;
     use rustix::event::{PollFd, PollFlags};
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 

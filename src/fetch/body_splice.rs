@@ -1,10 +1,15 @@
 //! Moves body bytes that need neither unframing nor decoding from the socket to the output without
 //! a copy, where the kernel can (splice(2), Linux).
 
+#[cfg(target_os = "linux")]
+use std::os::fd::BorrowedFd;
+
 use super::connection::{HttpConnection, ReadOutcome};
 use super::output::BodyOutput;
 use crate::error::Failure;
 use crate::http::ResponseParser;
+#[cfg(target_os = "linux")]
+use crate::net::stream::EndedBy;
 #[cfg(target_os = "linux")]
 use crate::transfer::TransferError;
 #[cfg(target_os = "linux")]
@@ -16,12 +21,12 @@ const MIN_BYTES: u64 = 256 << 10;
 
 /// Whether the kernel moves body bytes from the socket to the output.
 pub enum BodySplice {
-    /// So many bytes have not followed yet.
+    /// Not yet: no long enough part of the body has begun.
     Untried,
     /// It does.
     #[cfg(target_os = "linux")]
     Active(BoundedSplice),
-    /// It cannot.
+    /// It cannot, or the body has not begun, or is decoded.
     Unsupported,
 }
 
@@ -49,20 +54,15 @@ impl BodySplice {
         parser: &mut ResponseParser,
     ) -> Result<Option<ReadOutcome>, Failure> {
         let max = self.max_bytes(parser);
-        if max == 0 || connection.raw().is_none() || output.raw_fd().is_none() {
+        if max == 0 || connection.plain_fd().is_none() || output.raw_fd().is_none() {
             return Ok(None);
         }
         connection.wait_readable()?;
-        let (Some(from), Some(to)) = (connection.raw(), output.raw_fd()) else { return Ok(None) };
+        let (Some(from), Some(to)) = (connection.plain_fd(), output.raw_fd()) else {
+            return Ok(None);
+        };
         if let BodySplice::Untried = self {
-            let splice = BoundedSplice::between(from, to);
-            let is_moved = splice.is_some();
-            tracing::debug!(
-                bytes = max,
-                splice = is_moved,
-                "body: is moved by the kernel or copied"
-            );
-            *self = splice.map_or(BodySplice::Unsupported, BodySplice::Active);
+            *self = BodySplice::begin(from, to, max);
         }
         let BodySplice::Active(splice) = self else { return Ok(None) };
         match splice.move_some(from, to, max) {
@@ -78,13 +78,19 @@ impl BodySplice {
                 return Ok(None);
             }
             Err(TransferError::Read(e)) => {
-                let outcome = ReadOutcome::Error(e);
-                connection.count(&outcome);
-                return Ok(Some(outcome));
+                connection.ended_by = EndedBy::Reset;
+                return Ok(Some(ReadOutcome::Error(e)));
             }
             Err(TransferError::Write(e)) => output.count_spliced(Err(e))?,
         }
         Ok(Some(ReadOutcome::Bytes(0)))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn begin(from: BorrowedFd<'_>, to: BorrowedFd<'_>, bytes: u64) -> BodySplice {
+        let splice = BoundedSplice::between(from, to);
+        tracing::debug!(bytes, splice = splice.is_some(), "body: is moved by the kernel or copied");
+        splice.map_or(BodySplice::Unsupported, BodySplice::Active)
     }
 
     /// How many bytes the kernel may move; 0 if they have to be read.
@@ -92,7 +98,6 @@ impl BodySplice {
     fn max_bytes(&self, parser: &ResponseParser) -> u64 {
         let len = parser.passthrough_len();
         let min = match self {
-            BodySplice::Unsupported => return 0,
             // What was begun in the kernel is finished there, if its end is known.
             BodySplice::Active(_) if parser.progress().expected.is_some() => 1,
             _ => MIN_BYTES,

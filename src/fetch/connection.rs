@@ -64,10 +64,10 @@ impl HttpConnection {
     }
 
     /// The socket, if body bytes may be moved from it by the kernel.
-    pub fn raw(&self) -> Option<BorrowedFd<'_>> {
+    pub fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         let reader = &self.stream.reader;
         let is_plain = self.limits.throttle.is_none() && reader.observation() == Observation::None;
-        reader.raw().filter(|_| is_plain)
+        reader.plain_fd().filter(|_| is_plain)
     }
 
     /// Whether the stream ended without close_notify, but not inside a TLS record.
@@ -86,7 +86,7 @@ impl HttpConnection {
     pub fn close(&mut self) {
         if self.stream.info.is_encrypted {
             let _ = self.stream.handle.limit_waits(Some(CLOSE_TIMEOUT));
-            let _ = self.stream.writer.finish();
+            let _ = self.stream.writer.half_close();
         }
         self.stream.handle.observe_close();
     }
@@ -96,47 +96,45 @@ impl HttpConnection {
     /// Fails at [`Phase::Receive`] when a limit is exceeded or the run is shut down, at
     /// [`Phase::Stdout`] when the reader of stdout is gone.
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<ReadOutcome, Failure> {
-        let max = self.throttle()?.min(buffer.len());
-        loop {
-            self.wait_readable()?;
-            let received = match self.stream.reader.read(&mut buffer[..max]) {
-                Ok(0) if self.stream.handle.is_truncated() => {
-                    ReadOutcome::End(StreamEnd::Truncated)
-                }
-                Ok(0) => ReadOutcome::End(StreamEnd::Clean),
-                Ok(n) => ReadOutcome::Bytes(n),
-                // A record of a layer had no data.
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) => ReadOutcome::Error(e),
-            };
-            self.count(&received);
-            return Ok(received);
-        }
-    }
-
-    /// Waits until `--rate` allows more bytes. Returns how many may be received next.
-    fn throttle(&mut self) -> Result<usize, Failure> {
-        let Some(throttle) = &mut self.limits.throttle else { return Ok(usize::MAX) };
-        let (delay, max) = (throttle.delay(), throttle.chunk_size());
-        if !delay.is_zero() {
+        let mut max = buffer.len();
+        if let Some(throttle) = &mut self.limits.throttle {
+            max = max.min(throttle.chunk_size());
+            let delay = throttle.delay();
             self.shutdown.sleep(delay).map_err(|reason| self.stopped(reason))?;
         }
-        Ok(max)
+        let received = loop {
+            self.wait_readable()?;
+            match self.stream.reader.read(&mut buffer[..max]) {
+                // A record of a layer had no data.
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                received => break received,
+            }
+        };
+        Ok(self.count(received))
     }
 
     /// Counts what was received, and stores how the connection ended.
-    pub fn count(&mut self, received: &ReadOutcome) {
+    fn count(&mut self, received: io::Result<usize>) -> ReadOutcome {
         match received {
-            ReadOutcome::Bytes(n) => {
-                self.bytes_in += *n as u64;
+            Ok(0) => {
+                // A peer that refused the request did not end the stream properly.
+                let is_refused = self.send_error.is_some();
+                self.ended_by = if is_refused { EndedBy::Reset } else { EndedBy::Peer };
+                let is_truncated = self.stream.handle.is_truncated();
+                ReadOutcome::End(if is_truncated { StreamEnd::Truncated } else { StreamEnd::Clean })
+            }
+            Ok(n) => {
+                self.bytes_in += n as u64;
                 if let Some(throttle) = &mut self.limits.throttle {
-                    throttle.count(*n);
+                    throttle.count(n);
                 }
                 self.first_byte.get_or_insert_with(Instant::now);
+                ReadOutcome::Bytes(n)
             }
-            // A peer that refused the request did not end the stream properly.
-            ReadOutcome::End(_) if self.send_error.is_none() => self.ended_by = EndedBy::Peer,
-            _ => self.ended_by = EndedBy::Reset,
+            Err(e) => {
+                self.ended_by = EndedBy::Reset;
+                ReadOutcome::Error(e)
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The time and speed limits of one exchange: `--idle-timeout`, `--rate`, `--speed-limit`.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::options::LimitOptions;
 use crate::error::{ExitCode, Failure, Phase};
@@ -28,18 +28,6 @@ impl Limits {
             min_speed: options.min_rate.map(|(rate, window)| SpeedLimit::new(rate, window)),
         }
     }
-
-    /// How much longer `--speed-limit` allows waiting when `total` bytes have been received.
-    pub fn remaining_wait(&mut self, total: u64) -> Option<Duration> {
-        self.min_speed.as_mut().map(|speed| speed.remaining_wait(total))
-    }
-
-    /// Counts the time since `start` as time spent waiting for the peer.
-    pub fn add_wait(&mut self, start: Instant) {
-        if let Some(speed) = &mut self.min_speed {
-            speed.waited += start.elapsed();
-        }
-    }
 }
 
 /// A minimum of bytes per second over a sliding window.
@@ -50,7 +38,8 @@ impl Limits {
 pub struct SpeedLimit {
     min_rate: u64,
     window: Duration,
-    waited: Duration,
+    /// The clock.
+    pub waited: Duration,
     /// The clock and the bytes received by then, oldest first.
     samples: VecDeque<(Duration, u64)>,
 }
@@ -68,7 +57,7 @@ impl SpeedLimit {
 
     /// How much longer to wait for the peer when `total` bytes have been received; zero when it is
     /// too slow.
-    fn remaining_wait(&mut self, total: u64) -> Duration {
+    pub fn remaining_wait(&mut self, total: u64) -> Duration {
         let (now, window) = (self.waited, self.window);
         while self.samples.get(1).is_some_and(|(at, _)| *at + window <= now) {
             self.samples.pop_front();

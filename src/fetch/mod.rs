@@ -4,6 +4,15 @@
 //! the request of one, `send` sends it. `transaction` reads its response from a `connection`; `exchange`
 //! and `response` decide at its head what is done, `output` writes its body. `partial_file`, `resume`
 //! and `resume_tag` are the file that can be continued.
+//!
+//! The bytes of a body pass, in the loop of `transaction`:
+//!
+//! ```text
+//! socket ─► connection ─► ResponseParser::next ────────────────────────────► output ─► file
+//!    │      wait, read,     body_reader: chunked removes framing,           escapes   or stdout
+//!    │      count                        coding decodes                     control      ▲
+//!    └────────────────── body_splice: a plain body, by the kernel ───────────────────────┘
+//! ```
 
 mod attempts;
 mod binary_body;

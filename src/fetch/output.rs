@@ -112,13 +112,14 @@ impl BodyOutput {
     fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.stdout_written = true;
         let escaped = self.terminal.as_mut().map(|terminal| terminal.escape(bytes));
-        self.stdout.write_all_or_shutdown(escaped.as_deref().unwrap_or(bytes), &self.shutdown)
+        let bytes = escaped.as_deref().unwrap_or(bytes);
+        self.stdout.write_all_or_shutdown(bytes, None, &self.shutdown)
     }
 
     /// Writes the incomplete character that the escaping for a terminal still holds.
     fn print_rest(&mut self) -> Result<(), Failure> {
         let rest = self.terminal.as_mut().map(TerminalEscaper::finish).unwrap_or_default();
-        self.stdout.write_all_or_shutdown(&rest, &self.shutdown)
+        self.stdout.write_all_or_shutdown(&rest, None, &self.shutdown)
     }
 
     /// Writes the next bytes of the body.

@@ -22,7 +22,7 @@ impl HttpConnection {
     /// from a response, so there only space counts.
     pub fn wait_for_space(&mut self) -> Result<bool, Failure> {
         let deadline = self.limits.idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
-        let is_plain = self.stream.reader.raw().is_some();
+        let is_plain = self.stream.reader.plain_fd().is_some();
         let input = if is_plain { PollFlags::IN } else { PollFlags::empty() };
         let socket = self.stream.handle.socket();
         match self.shutdown.wait(socket.as_fd(), PollFlags::OUT | input, deadline) {
@@ -38,10 +38,10 @@ impl HttpConnection {
     /// Waits until data or the end of the stream arrives.
     pub fn wait_readable(&mut self) -> Result<(), Failure> {
         // Before the deadline is set, so that a wait up to it is never counted as shorter.
-        let now = Instant::now();
+        let began = Instant::now();
         let deadline = self.deadline()?;
         let reader = &self.stream.reader;
-        if reader.raw().is_none() && reader.is_ready() {
+        if reader.plain_fd().is_none() && reader.is_ready() {
             let reason = self.shutdown.reason();
             return reason.map_or(Ok(()), |reason| Err(self.stopped(reason)));
         }
@@ -50,7 +50,9 @@ impl HttpConnection {
         fds.extend(stdout.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
         let outcome = self.shutdown.wait_any(&mut fds, deadline);
         let stdout_closed = fds.get(1).is_some_and(|fd| fd.revents().contains(PollFlags::ERR));
-        self.limits.add_wait(now);
+        if let Some(speed) = &mut self.limits.min_speed {
+            speed.waited += began.elapsed();
+        }
         match outcome {
             Ok(WaitOutcome::Ready(_)) if stdout_closed => Err(broken_pipe()),
             Ok(WaitOutcome::Ready(_)) => Ok(()),
@@ -66,11 +68,12 @@ impl HttpConnection {
     fn deadline(&mut self) -> Result<Option<Instant>, Failure> {
         let is_refused = self.send_error.is_some();
         let limit = if is_refused { Some(REFUSED_TIMEOUT) } else { self.limits.idle_timeout };
-        let speed = self.limits.remaining_wait(self.bytes_in);
-        if speed == Some(Duration::ZERO) {
+        let speed = self.limits.min_speed.as_mut();
+        let speed_limit = speed.map(|speed| speed.remaining_wait(self.bytes_in));
+        if speed_limit == Some(Duration::ZERO) {
             return Err(self.timed_out(Phase::Receive));
         }
-        let shorter = limit.into_iter().chain(speed).min();
+        let shorter = limit.into_iter().chain(speed_limit).min();
         Ok(shorter.and_then(|limit| Instant::now().checked_add(limit)))
     }
 
@@ -91,14 +94,13 @@ impl HttpConnection {
             return self.refused(Phase::Send, e);
         }
         self.ended_by = EndedBy::Timeout;
-        let is_slow = phase == Phase::Receive
-            && self.limits.remaining_wait(self.bytes_in) == Some(Duration::ZERO);
-        match self.limits.min_speed.as_ref().filter(|_| is_slow) {
-            Some(speed) => speed.failure(&self.target),
-            None => {
-                Failure::timeout(phase, &self.target, self.limits.idle_timeout.unwrap_or_default())
-            }
+        if phase == Phase::Receive
+            && let Some(speed) = &mut self.limits.min_speed
+            && speed.remaining_wait(self.bytes_in).is_zero()
+        {
+            return speed.failure(&self.target);
         }
+        Failure::timeout(phase, &self.target, self.limits.idle_timeout.unwrap_or_default())
     }
 
     /// The failure of a wait that the end of the run ended.

@@ -1,5 +1,6 @@
 //! What the head of a response leads to: its event, the body's beginning and its end.
 
+use super::body_splice::BodySplice;
 use super::exchange::{NextAction, is_encoded};
 use super::output::KeptPart;
 use super::part_names::Start;
@@ -13,30 +14,37 @@ use crate::http::range::{self, ShortRange};
 use crate::report::event::{Event, ResponseHead};
 
 impl<'a> Transaction<'a> {
-    /// Decides what is done with the response: its head, or none for HTTP/0.9.
-    pub fn on_head(&mut self, head: Option<Head>) -> Result<(), Failure> {
-        let options = self.exchange.options;
-        let Some(head) = head else {
-            return if options.output.raw { Ok(()) } else { self.begin_unnamed_body() };
-        };
-        self.report_head(&head)?;
-        self.check_status(&head)?;
+    /// Decides what is done with the response at its head.
+    pub fn on_head(&mut self, head: &Head) -> Result<(), Failure> {
+        self.report_head(head)?;
+        self.check_status(head)?;
         let length = self.parser.progress().expected;
-        self.action = self.exchange.next_action(&head, length)?;
+        self.action = self.exchange.next_action(head, length)?;
         let is_delivered = matches!(self.action, NextAction::Deliver(_));
+        let has_body = !self.is_raw && !self.exchange.options.request.head;
         // A 304 has no body, and so nothing that would replace the file.
-        if is_delivered && head.status != 304 && !options.output.raw && !options.request.head {
-            self.begin_body(&head, length)?;
+        if is_delivered && head.status != 304 && has_body {
+            self.begin_body(head, length)?;
         }
         Ok(())
     }
 
-    /// Emits the head of a response, final or interim.
-    pub fn report_head(&mut self, head: &Head) -> Result<(), Failure> {
-        let exchange = &self.exchange;
-        if exchange.options.output.raw {
+    /// Begins an HTTP/0.9 body with its first bytes.
+    pub fn begin_http09(&mut self, first_bytes: &[u8]) -> Result<(), Failure> {
+        if self.is_raw {
             return Ok(());
         }
+        self.splice = BodySplice::Untried;
+        self.begin_unnamed_body()?;
+        self.output.write(first_bytes)
+    }
+
+    /// Emits the head of a response, final or interim.
+    pub fn report_head(&mut self, head: &Head) -> Result<(), Failure> {
+        if self.is_raw {
+            return Ok(());
+        }
+        let exchange = &self.exchange;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let fields = head.fields.iter().map(|field| (field.name.clone(), text(&field.value)));
         exchange.report.emit(&Event::Answer(ResponseHead {
@@ -59,7 +67,7 @@ impl<'a> Transaction<'a> {
     fn check_status(&mut self, head: &Head) -> Result<(), Failure> {
         let exchange = &self.exchange;
         self.status_error = match (head.status, exchange.proxy) {
-            (407, Some(proxy)) if !exchange.options.output.raw => {
+            (407, Some(proxy)) if !self.is_raw => {
                 return Err(status::proxy_error(head, proxy));
             }
             (407, Some(proxy)) => Some(status::proxy_error(head, proxy)),
@@ -74,7 +82,11 @@ impl<'a> Transaction<'a> {
             Some(point) if head.status == 206 => Start::Resume(point),
             _ => self.first_start(),
         };
-        let length = length.filter(|_| !self.is_decoded(head));
+        let is_plain = !self.is_decoded(head);
+        let length = length.filter(|_| is_plain);
+        if is_plain {
+            self.splice = BodySplice::Untried;
+        }
         self.output.begin(start, length, self.metadata(head))
     }
 

@@ -34,7 +34,7 @@ impl HttpConnection {
     }
 
     pub fn half_close(&mut self) {
-        let _ = self.stream.writer.finish();
+        let _ = self.stream.writer.half_close();
     }
 
     /// The failure of a request that the peer refused without a response.

@@ -230,7 +230,18 @@ fn header_is_included_and_raw_response_is_copied() {
     });
     fetched.is(0, "");
     assert!(fetched.requests[0].starts_with("HEAD "));
-    fetch(&["just text"], |options| options.response.parser.http09 = true).is(0, "just text");
+}
+
+#[test]
+fn http09_response_is_written_to_its_destination() {
+    let http09 = |options: &mut FetchOptions| options.response.parser.http09 = true;
+    let dir = tempfile::tempdir().unwrap();
+    for text in ["just text", "HT", "H"] {
+        fetch(&[text], http09).is(0, text);
+        let file = dir.path().join("f");
+        fetch_to(Some(file.clone()), closes(&[text]), |options, _| http09(options)).is(0, "");
+        assert_eq!(fs::read_to_string(file).unwrap(), text);
+    }
 }
 
 #[test]

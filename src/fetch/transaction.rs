@@ -27,9 +27,10 @@ pub struct Transaction<'a> {
     pub action: NextAction,
     /// The failure that the status means where it is 400 or above.
     pub status_error: Option<Failure>,
-    splice: BodySplice,
+    pub splice: BodySplice,
     /// Whether it has a head, unlike HTTP/0.9.
     pub has_head: bool,
+    pub is_raw: bool,
     /// `--raw`, and the response cannot be parsed: bytes are only copied.
     raw_passthrough: bool,
     /// The first bytes of the response.
@@ -42,10 +43,10 @@ impl<'a> Transaction<'a> {
         connection: &'a mut HttpConnection,
         output: &'a mut BodyOutput,
     ) -> Transaction<'a> {
-        let is_raw = exchange.options.output.raw;
         Transaction {
             parser: ResponseParser::new(exchange.options.response.parser.clone()),
-            splice: if is_raw { BodySplice::Unsupported } else { BodySplice::Untried },
+            splice: BodySplice::Unsupported,
+            is_raw: exchange.options.output.raw,
             exchange,
             connection,
             output,
@@ -71,7 +72,8 @@ impl<'a> Transaction<'a> {
     fn read(&mut self) -> Result<(), Failure> {
         let mut buffer = Vec::new();
         loop {
-            let is_complete = match self.receive(&mut buffer)? {
+            let received = self.receive(&mut buffer).map_err(|e| self.with_progress(e))?;
+            let is_complete = match received {
                 ReadOutcome::Bytes(n) => self.on_bytes(&buffer[..n])?,
                 ReadOutcome::End(end) => self.on_end(end)?,
                 ReadOutcome::Error(e) => return Err(self.read_error(e)),
@@ -84,21 +86,16 @@ impl<'a> Transaction<'a> {
 
     /// Reads to `buffer`, or lets the kernel move bytes to the output, which are counted already.
     fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<ReadOutcome, Failure> {
-        let spliced = self.splice.move_some(self.connection, self.output, &mut self.parser);
-        let received = spliced.and_then(|moved| match moved {
-            Some(moved) => Ok(moved),
-            None => {
-                if buffer.is_empty() {
-                    *buffer = memory::zeroed_buffer(BUFFER, MIN_BUFFER);
-                }
-                self.connection.receive(buffer)
+        if !matches!(self.splice, BodySplice::Unsupported) {
+            let moved = self.splice.move_some(self.connection, self.output, &mut self.parser)?;
+            if let Some(moved) = moved {
+                return Ok(moved);
             }
-        });
-        received.map_err(|failure| self.with_progress(failure))
-    }
-
-    fn is_raw(&self) -> bool {
-        self.exchange.options.output.raw
+        }
+        if buffer.is_empty() {
+            *buffer = memory::zeroed_buffer(BUFFER, MIN_BUFFER);
+        }
+        self.connection.receive(buffer)
     }
 
     /// Takes received bytes; none when the kernel has moved some. Returns whether the response is
@@ -107,11 +104,11 @@ impl<'a> Transaction<'a> {
         if self.connection.bytes_in == bytes.len() as u64 {
             let known = bytes.len().min(2);
             self.first_bytes[..known].copy_from_slice(&bytes[..known]);
-            if self.is_raw() {
+            if self.is_raw {
                 self.begin_unnamed_body()?;
             }
         }
-        if self.is_raw() {
+        if self.is_raw {
             self.output.write(bytes)?;
         }
         self.parse(bytes)
@@ -140,19 +137,20 @@ impl<'a> Transaction<'a> {
                 Ok(ParserEvent::Interim(head)) => self.report_head(&head)?,
                 Ok(ParserEvent::Note(note)) => self.exchange.warn(&note),
                 Ok(ParserEvent::Body(bytes)) => {
-                    if !self.exchange.options.output.raw {
+                    if !self.is_raw {
                         self.output.write(bytes)?;
                     }
                 }
+                Ok(ParserEvent::Http09(bytes)) => self.begin_http09(&bytes)?,
                 Ok(ParserEvent::Head(head)) => {
-                    self.has_head = head.is_some();
-                    self.on_head(head)?;
+                    self.has_head = true;
+                    self.on_head(&head)?;
                     if !matches!(self.action, NextAction::Deliver(_)) {
                         return Ok(true);
                     }
                 }
                 Ok(ParserEvent::Done) => {
-                    if !input.is_empty() && !self.is_raw() {
+                    if !input.is_empty() && !self.is_raw {
                         let n = input.len();
                         self.exchange.warn(&format!("{n} bytes after the end of the response"));
                     }
@@ -166,7 +164,7 @@ impl<'a> Transaction<'a> {
 
     /// With `--raw` the bytes of a malformed response are copied; otherwise it fails.
     fn on_error(&mut self, error: &Error) -> Result<(), Failure> {
-        if self.is_raw() && matches!(error.code, ExitCode::Protocol | ExitCode::Limit) {
+        if self.is_raw && matches!(error.code, ExitCode::Protocol | ExitCode::Limit) {
             self.exchange.warn(&format!("{error}; the rest is copied without parsing"));
             self.raw_passthrough = true;
             return Ok(());

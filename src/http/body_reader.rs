@@ -26,14 +26,12 @@ pub struct BodyReader {
     /// How much of the body has been received.
     pub progress: BodyProgress,
     state: State,
-    /// With the number of missing bytes, if that is known.
     framing: BodyFraming,
     chunks: ChunkedDecoder,
-    /// The length that Content-Range announces.
-    range_len: Option<u64>,
-    decoders: DecoderChain,
-    /// HTTP/0.9: the first bytes of the body, which the head reader has taken.
-    first_bytes: Vec<u8>,
+    /// The number of body bytes before the next framing, or before the end.
+    left: u64,
+    /// None if the body is not encoded.
+    decoders: Option<DecoderChain>,
 }
 
 impl BodyReader {
@@ -54,8 +52,7 @@ impl BodyReader {
         if options.decode {
             body.decoders = DecoderChain::new(head, options.max_decoded, notes)?;
         }
-        body.range_len = range_len(head);
-        body.progress.expected = match (framing, body.range_len) {
+        body.progress.expected = match (framing, range_len(head)) {
             (BodyFraming::Length(length), Some(range_len)) if length != range_len => {
                 return Err(Error::protocol("Content-Range and Content-Length differ"));
             }
@@ -65,26 +62,25 @@ impl BodyReader {
         Ok(body)
     }
 
-    /// The reader of an HTTP/0.9 body that begins with `first_bytes`.
-    pub fn http09(first_bytes: Vec<u8>) -> BodyReader {
-        BodyReader { first_bytes, ..BodyReader::with_framing(BodyFraming::Close) }
-    }
-
-    /// The reader of a response without a body, which fails.
-    pub fn failed(error: Error) -> BodyReader {
-        BodyReader { state: State::Tail(Err(error)), ..BodyReader::with_framing(BodyFraming::None) }
+    /// The reader of an HTTP/0.9 body, of which `received` bytes have been read.
+    pub fn http09(received: usize) -> BodyReader {
+        let mut body = BodyReader::with_framing(BodyFraming::Close);
+        body.advance_passthrough(received as u64);
+        body
     }
 
     fn with_framing(framing: BodyFraming) -> BodyReader {
-        let is_empty = matches!(framing, BodyFraming::None | BodyFraming::Length(0));
         BodyReader {
             progress: BodyProgress::default(),
-            state: if is_empty { State::Tail(Ok(())) } else { State::Body },
+            state: State::Body,
             framing,
             chunks: ChunkedDecoder::new(0, Leniency::Strict),
-            range_len: None,
-            decoders: DecoderChain::default(),
-            first_bytes: Vec::new(),
+            left: match framing {
+                BodyFraming::None | BodyFraming::Chunked => 0,
+                BodyFraming::Length(length) => length,
+                BodyFraming::Close => u64::MAX,
+            },
+            decoders: None,
         }
     }
 
@@ -101,28 +97,27 @@ impl BodyReader {
         input: &mut &'i [u8],
         notes: &mut VecDeque<String>,
     ) -> Result<ParserEvent<'a>, Error> {
-        if self.has_first_bytes() {
-            self.advance_passthrough(self.first_bytes.len() as u64);
-            return Ok(ParserEvent::Body(&self.first_bytes));
-        }
         loop {
-            let len = usize::try_from(self.unframed_len()).unwrap_or(usize::MAX).min(input.len());
+            let len = usize::try_from(self.data_len()).unwrap_or(usize::MAX).min(input.len());
             let data = &input[..len];
-            if self.decoders.is_empty() && len > 0 {
-                *input = &input[len..];
-                self.advance_passthrough(len as u64);
-                return Ok(ParserEvent::Body(data));
-            }
-            let mut rest = data;
-            let has_output = self.decoders.step(&mut rest)?;
-            let taken = len - rest.len();
-            if taken > 0 {
-                *input = &input[taken..];
-                self.advance(taken as u64);
-            }
+            let mut undecoded = data;
+            let has_output = match &mut self.decoders {
+                Some(decoders) => decoders.step(&mut undecoded)?,
+                None if len > 0 => {
+                    *input = &input[len..];
+                    self.advance_passthrough(len as u64);
+                    return Ok(ParserEvent::Body(data));
+                }
+                None => false,
+            };
+            let taken = len - undecoded.len();
+            *input = &input[taken..];
+            self.progress.received += taken as u64;
+            self.left -= taken as u64;
             if has_output {
-                self.progress.decoded += self.decoders.output().len() as u64;
-                return Ok(ParserEvent::Body(self.decoders.output()));
+                let output = self.decoders.as_ref().map(DecoderChain::output).unwrap_or_default();
+                self.progress.decoded += output.len() as u64;
+                return Ok(ParserEvent::Body(output));
             }
             if taken == 0
                 && let Some(event) = self.read_framing(input, notes)?
@@ -141,7 +136,7 @@ impl BodyReader {
                 Err(Error::truncated("the TLS stream ended without close_notify"))
             }
             (_, BodyFraming::Chunked) => {
-                let position = self.chunks.position();
+                let position = self.chunks.position(self.left);
                 Err(Error::truncated(format!("the connection ended {position}")))
             }
             _ => Err(Error::truncated("the connection ended before the body did")),
@@ -149,66 +144,37 @@ impl BodyReader {
         self.finish_framing(result);
     }
 
-    fn has_first_bytes(&self) -> bool {
-        self.progress.received == 0 && !self.first_bytes.is_empty()
-    }
-
     /// The number of body bytes that follow without framing or content coding.
     pub fn passthrough_len(&self) -> u64 {
-        let is_plain = self.decoders.is_empty() && !self.has_first_bytes();
-        if is_plain { self.unframed_len() } else { 0 }
+        if self.decoders.is_none() { self.data_len() } else { 0 }
     }
 
     /// Counts body bytes that need no decoding as received and delivered.
     pub fn advance_passthrough(&mut self, count: u64) {
         self.progress.decoded += count;
-        self.advance(count);
-    }
-
-    /// The number of body bytes, encoded or not, that follow without framing.
-    fn unframed_len(&self) -> u64 {
-        self.framed_len().min(self.range_left())
-    }
-
-    /// The same, whatever range is announced.
-    fn framed_len(&self) -> u64 {
-        match (&self.state, self.framing) {
-            (State::Tail(_) | State::Done, _) | (_, BodyFraming::None) => 0,
-            (_, BodyFraming::Length(left)) => left,
-            (_, BodyFraming::Chunked) => self.chunks.data_len(),
-            (_, BodyFraming::Close) => u64::MAX,
-        }
-    }
-
-    /// How much of the announced range is missing.
-    fn range_left(&self) -> u64 {
-        self.range_len.map_or(u64::MAX, |len| len.saturating_sub(self.progress.received))
-    }
-
-    fn advance(&mut self, count: u64) {
         self.progress.received += count;
-        match &mut self.framing {
-            BodyFraming::Length(left) => {
-                *left = left.saturating_sub(count);
-                if *left == 0 {
-                    self.finish_framing(Ok(()));
-                }
-            }
-            BodyFraming::Chunked => self.chunks.advance(count),
-            BodyFraming::None | BodyFraming::Close => {}
-        }
+        self.left = self.left.saturating_sub(count);
+    }
+
+    /// The number of body bytes, encoded or not, that follow without framing, up to the end of the
+    /// range that is announced.
+    fn data_len(&self) -> u64 {
+        let BodyProgress { received, expected, .. } = self.progress;
+        expected.map_or(self.left, |expected| self.left.min(expected.saturating_sub(received)))
     }
 
     fn finish_framing(&mut self, result: Result<(), Error>) {
-        let result = result.and_then(|()| match self.range_len {
-            Some(_) if self.range_left() > 0 => {
+        let BodyProgress { received, expected, .. } = self.progress;
+        let result = result.and_then(|()| match expected {
+            Some(expected) if received < expected => {
                 Err(Error::truncated("the body ended before its Content-Range does"))
             }
             _ => Ok(()),
         });
-        if result.is_err() {
-            self.decoders.flush_truncated();
+        if let (Err(_), Some(decoders)) = (&result, &mut self.decoders) {
+            decoders.flush_truncated();
         }
+        self.left = 0;
         self.state = State::Tail(result);
     }
 
@@ -218,18 +184,21 @@ impl BodyReader {
         input: &mut &[u8],
         notes: &mut VecDeque<String>,
     ) -> Result<Option<ParserEvent<'a>>, Error> {
-        if self.framed_len() > 0 && !input.is_empty() && self.range_left() == 0 {
-            let text = "more bytes than the Content-Range announces";
-            self.finish_framing(Err(Error::protocol(text)));
-        }
         match (&self.state, self.framing) {
             (State::Tail(_) | State::Done, _) => return self.check_complete(notes).map(Some),
-            (State::Body, BodyFraming::Chunked) => match self.chunks.read_framing(input) {
-                Ok(true) => self.finish_framing(Ok(())),
-                Ok(false) if input.is_empty() => return Ok(Some(ParserEvent::NeedInput)),
-                Ok(false) => {}
+            _ if self.left > 0 && self.data_len() == 0 && !input.is_empty() => {
+                let text = "more bytes than the Content-Range announces";
+                self.finish_framing(Err(Error::protocol(text)));
+            }
+            (_, BodyFraming::Chunked) if self.left == 0 => match self.chunks.read_framing(input) {
+                Ok(Some(0)) => self.finish_framing(Ok(())),
+                Ok(Some(size)) => self.left = size,
+                Ok(None) => return Ok(Some(ParserEvent::NeedInput)),
                 Err(error) => self.finish_framing(Err(error)),
             },
+            (_, BodyFraming::None | BodyFraming::Length(_)) if self.left == 0 => {
+                self.finish_framing(Ok(()));
+            }
             _ => return Ok(Some(ParserEvent::NeedInput)),
         }
         Ok(None)
@@ -242,7 +211,9 @@ impl BodyReader {
     ) -> Result<ParserEvent<'a>, Error> {
         if let State::Tail(result) = std::mem::replace(&mut self.state, State::Done) {
             result?;
-            self.decoders.finish(self.framing, notes)?;
+            if let Some(decoders) = &self.decoders {
+                decoders.finish(self.framing, notes)?;
+            }
         }
         Ok(notes.pop_front().map_or(ParserEvent::Done, ParserEvent::Note))
     }

@@ -40,8 +40,10 @@ pub enum ParserEvent<'a> {
     NeedInput,
     /// An interim response (1xx); the final one follows.
     Interim(Head),
-    /// The head of the response; HTTP/0.9 has none.
-    Head(Option<Head>),
+    /// The head of the response.
+    Head(Head),
+    /// The response has no head but these first bytes of its body: HTTP/0.9.
+    Http09(Vec<u8>),
     /// Bytes of the body, decoded.
     Body(&'a [u8]),
     /// A deviation that was tolerated.

@@ -41,8 +41,6 @@ mod error;
 mod event;
 mod head;
 pub mod head_reader;
-#[cfg(feature = "http")]
-mod line;
 pub mod range;
 #[cfg(feature = "http")]
 pub mod redirect;

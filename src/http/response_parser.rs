@@ -25,6 +25,7 @@ pub struct ResponseParser {
     interim_bytes: usize,
     /// Set when the head is complete.
     body: Option<BodyReader>,
+    is_ended: bool,
     notes: VecDeque<String>,
 }
 
@@ -37,6 +38,7 @@ impl ResponseParser {
             interims: 0,
             interim_bytes: 0,
             body: None,
+            is_ended: false,
             notes: VecDeque::new(),
         }
     }
@@ -64,9 +66,9 @@ impl ResponseParser {
     /// The stream has ended; further calls of [`ResponseParser::next`] without input lead to
     /// [`ParserEvent::Done`] or to the error that says what is missing.
     pub fn end(&mut self, end: StreamEnd) {
-        match &mut self.body {
-            Some(body) => body.end(end),
-            None => self.body = Some(self.end_in_head()),
+        self.is_ended = true;
+        if let Some(body) = &mut self.body {
+            body.end(end);
         }
     }
 
@@ -91,6 +93,7 @@ impl ResponseParser {
 
     fn next_head<'a>(&mut self, input: &mut &[u8]) -> Result<ParserEvent<'a>, Error> {
         let mut head = match self.head_reader.push(input)? {
+            HeadStatus::Incomplete if self.is_ended => return self.end_in_head(),
             HeadStatus::Incomplete => return Ok(ParserEvent::NeedInput),
             HeadStatus::NotHttp => return self.not_http(),
             HeadStatus::Complete(head) => head,
@@ -104,7 +107,7 @@ impl ResponseParser {
             return Ok(ParserEvent::Interim(head));
         }
         self.body = Some(BodyReader::new(&head, &self.options, &mut self.notes)?);
-        Ok(ParserEvent::Head(Some(head)))
+        Ok(ParserEvent::Head(head))
     }
 
     /// Fails with 63 when the interim responses are too many or too large.
@@ -124,30 +127,35 @@ impl ResponseParser {
 
     /// Begins an HTTP/0.9 body, if that is allowed, or fails: the server speaks another protocol.
     fn not_http<'a>(&mut self) -> Result<ParserEvent<'a>, Error> {
-        let raw = self.head_reader.take_raw();
         let may_be_http09 = !self.options.head_request && self.interims == 0;
-        if !(self.options.http09 && may_be_http09) {
-            let start = quote(&raw);
-            let error = Error::protocol(format!("not an HTTP/1 response: it begins {start}"));
-            return Err(if may_be_http09 { error.with_hint(HTTP09) } else { error });
+        if self.options.http09 && may_be_http09 {
+            return Ok(self.begin_http09());
         }
-        self.body = Some(BodyReader::http09(raw));
-        Ok(ParserEvent::Head(None))
+        let start = quote(&self.head_reader.take_raw());
+        let error = Error::protocol(format!("not an HTTP/1 response: it begins {start}"));
+        Err(if may_be_http09 { error.with_hint(HTTP09) } else { error })
     }
 
-    /// The body of a stream that ended in the head: an error, or a short HTTP/0.9 body.
-    fn end_in_head(&mut self) -> BodyReader {
+    /// The event of a stream that ended in the head: an error, or a short HTTP/0.9 body.
+    fn end_in_head<'a>(&mut self) -> Result<ParserEvent<'a>, Error> {
         let ParserOptions { http09, head_request, .. } = self.options;
         if self.head_reader.bytes_read() == 0 {
             let text = "the server closed the connection without a response";
-            return BodyReader::failed(Error::new(ExitCode::Empty, text));
+            return Err(Error::new(ExitCode::Empty, text));
         }
         if !http09 || head_request || self.head_reader.has_prefix() {
-            return BodyReader::failed(Error::truncated("the connection ended in the header"));
+            return Err(Error::truncated("the connection ended in the header"));
         }
-        let mut body = BodyReader::http09(self.head_reader.take_raw());
-        body.end(StreamEnd::Clean);
-        body
+        Ok(self.begin_http09())
+    }
+
+    fn begin_http09<'a>(&mut self) -> ParserEvent<'a> {
+        let raw = self.head_reader.take_raw();
+        let body = self.body.insert(BodyReader::http09(raw.len()));
+        if self.is_ended {
+            body.end(StreamEnd::Clean);
+        }
+        ParserEvent::Http09(raw)
     }
 }
 

@@ -17,8 +17,9 @@ use super::no_answer::NoAnswer;
 use super::options::BatchLimits;
 use super::work_queue::{Job, Lookup, Questions, WorkQueue};
 use crate::error::{Failure, Phase};
-use crate::shutdown;
-use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest};
+use crate::poll;
+use crate::poll::earliest;
+use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome};
 
 /// The maximum number of stuck workers that are replaced.
 const MAX_STUCK_WORKERS: usize = 1024;
@@ -48,7 +49,7 @@ impl Batch {
     ///
     /// Fails if no thread or pipe can be created.
     pub fn start(questions: Questions, lookup: Lookup, limits: BatchLimits) -> io::Result<Batch> {
-        let shutdown::WakePipe { rx: wake_rx, tx: wake_tx } = shutdown::wake_pipe()?;
+        let poll::WakePipe { rx: wake_rx, tx: wake_tx } = poll::WakePipe::new()?;
         let queue = Arc::new(WorkQueue::new(questions, lookup, limits, wake_tx));
         queue.spawn_worker()?;
         Ok(Batch { queue, wake_rx })
@@ -97,7 +98,7 @@ impl Batch {
                 WaitOutcome::Ready(_) if !fds[1].revents().is_empty() => {
                     return Ok(BatchEvent::StdoutClosed);
                 }
-                WaitOutcome::Ready(_) => shutdown::drain(&self.wake_rx),
+                WaitOutcome::Ready(_) => poll::clear(&self.wake_rx),
                 WaitOutcome::TimedOut => (),
             }
         }

@@ -91,7 +91,7 @@ impl<'a> AnswerPrinter<'a> {
     /// before the reader has read everything. That the reader closed stdout (EPIPE) is not an error.
     pub fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.buffer);
-        match self.stdout.write_all_or_shutdown(&text, self.stop) {
+        match self.stdout.write_all_or_shutdown(&text, None, self.stop) {
             Err(failure) if is_broken_pipe(&failure) => {
                 self.stdout_closed = true;
                 Ok(())

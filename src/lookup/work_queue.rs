@@ -12,8 +12,8 @@ use super::answer::Answer;
 use super::no_answer::NoAnswer;
 use super::options::BatchLimits;
 use crate::error::Failure;
+use crate::poll;
 use crate::resolver::STACK_SIZE;
-use crate::shutdown;
 
 /// The maximum number of jobs that are not printed yet.
 const MAX_PENDING: usize = 4096;
@@ -193,7 +193,7 @@ impl WorkQueue {
     /// Wakes the printer if it waits; it does not while answers are ready.
     fn wake_printer(&self) {
         if self.is_waiting.swap(false, Ordering::SeqCst) {
-            shutdown::wake(&self.wake_tx);
+            poll::wake(&self.wake_tx);
         }
     }
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::endpoint::Endpoint;
 use super::socket_event::{OnSocketEvent, SocketEvent};
 use crate::error::{ExitCode, Failure, Phase};
+use crate::poll::earliest;
 use crate::resolver::Deadline;
-use crate::shutdown::{Shutdown, ShutdownReason, earliest};
+use crate::shutdown::{Shutdown, ShutdownReason};
 
 /// One attempt to connect: name, TCP and layers together.
 #[derive(Clone, Copy)]

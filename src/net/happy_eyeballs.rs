@@ -17,7 +17,8 @@ use super::attempt::Attempt;
 use super::candidate::Candidate;
 use super::socket_event::SocketEvent;
 use crate::error::Failure;
-use crate::shutdown::{ShutdownReason, WaitOutcome, earliest};
+use crate::poll::earliest;
+use crate::shutdown::{ShutdownReason, WaitOutcome};
 
 /// Delay between the addresses (RFC 8305 §5, connection attempt delay).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);

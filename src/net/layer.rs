@@ -16,7 +16,8 @@ use super::socket_event::{OnSocketEvent, SocketEvent};
 use super::stream::Stream;
 use crate::error::{Failure, Phase};
 use crate::net::activity::Activity;
-use crate::shutdown::{Shutdown, WaitOutcome, earliest, poll_fd};
+use crate::poll::{earliest, poll_fd};
+use crate::shutdown::{Shutdown, WaitOutcome};
 
 /// A protocol that wraps a stream.
 pub trait Layer: fmt::Debug + Send + Sync {

@@ -62,8 +62,8 @@ impl Read for ObservedReader {
 }
 
 impl Reader for ObservedReader {
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
-        self.inner.raw()
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.inner.plain_fd()
     }
 
     fn observation(&self) -> Observation {
@@ -96,17 +96,17 @@ impl Write for ObservedWriter {
 }
 
 impl Writer for ObservedWriter {
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         let (inner, shared) = (&mut self.inner, &self.shared);
         shared.write(|| {
-            inner.finish()?;
+            inner.half_close()?;
             shared.observer.on_call(Call::SentEnd);
             Ok(())
         })
     }
 
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
-        self.inner.raw()
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.inner.plain_fd()
     }
 
     fn observation(&self) -> Observation {
@@ -159,7 +159,7 @@ mod tests {
         let stream = Stream::from_socket(local.into()).unwrap().observed(calls.clone());
         let Stream { mut reader, mut writer, handle, .. } = stream;
         writer.write_all(b"hello").unwrap();
-        writer.finish().unwrap();
+        writer.half_close().unwrap();
         std::io::copy(&mut &peer, &mut &peer).unwrap();
         drop(peer);
         let mut reply = Vec::new();

@@ -103,7 +103,7 @@ impl<T: AsFd> Read for Source<T> {
 }
 
 impl<T: AsFd + Send> Reader for Source<T> {
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         match self.extent {
             Extent::Count(_) => None,
             _ => Some(self.file.0.as_fd()),

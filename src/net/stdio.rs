@@ -9,7 +9,7 @@ use rustix::fs::{FileType, Stat, fstat};
 
 use super::stdout::Stdout;
 use super::stream::{Reader, Writer};
-use crate::shutdown::poll_fd;
+use crate::poll::poll_fd;
 
 /// The standard streams of a command: those of the process, or others in a test.
 #[derive(Debug, Clone, Copy)]
@@ -68,17 +68,17 @@ impl<T: AsFd> Write for FdStream<T> {
 }
 
 impl<T: AsFd + Send> Reader for FdStream<T> {
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.0.as_fd())
     }
 }
 
 impl<T: AsFd + Send> Writer for FdStream<T> {
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.0.as_fd())
     }
 }
@@ -88,7 +88,7 @@ impl Reader for io::Empty {}
 
 /// Discards received bytes.
 impl Writer for io::Sink {
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

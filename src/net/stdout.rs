@@ -11,45 +11,50 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::error::{Failure, Phase};
-use crate::shutdown::{Shutdown, WaitOutcome, poll_fd};
+use crate::poll::poll_fd;
+use crate::shutdown::{Shutdown, WaitOutcome};
 
 /// Consecutive writes that may fail with EAGAIN although poll(2) reports a writable descriptor.
 const MAX_REFUSALS: u32 = 1000;
 
 /// Where a command writes its data: standard output, or what a test puts in its place.
 #[derive(Debug, Clone, Copy)]
-pub struct Stdout(BorrowedFd<'static>);
+pub struct Stdout {
+    fd: BorrowedFd<'static>,
+    file_type: Option<FileType>,
+}
 
 impl Stdout {
     /// Standard output.
     pub fn standard() -> Stdout {
-        Stdout(rustix::stdio::stdout())
+        Stdout::new(rustix::stdio::stdout())
     }
 
     /// A file or a pipe instead, which stays open.
     #[cfg(test)]
     pub fn of(file: impl Into<OwnedFd>) -> Stdout {
         let file: &'static OwnedFd = Box::leak(Box::new(file.into()));
-        Stdout(file.as_fd())
+        Stdout::new(file.as_fd())
+    }
+
+    fn new(fd: BorrowedFd<'static>) -> Stdout {
+        let stat = rustix::fs::fstat(fd).ok();
+        Stdout { fd, file_type: stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) }
     }
 
     /// The descriptor.
     pub fn fd(self) -> BorrowedFd<'static> {
-        self.0
+        self.fd
     }
 
     /// Whether it is a terminal.
     pub fn is_terminal(self) -> bool {
-        rustix::termios::isatty(self.0)
+        rustix::termios::isatty(self.fd)
     }
 
     /// Whether it is a pipe or a FIFO.
     pub fn is_pipe(self) -> bool {
-        self.file_type() == Some(FileType::Fifo)
-    }
-
-    fn file_type(self) -> Option<FileType> {
-        rustix::fs::fstat(self.0).map(|stat| FileType::from_raw_mode(stat.st_mode)).ok()
+        self.file_type == Some(FileType::Fifo)
     }
 
     /// Writes all of `bytes`, unbuffered, however long the reader takes.
@@ -57,9 +62,10 @@ impl Stdout {
     /// Fails at [`Phase::Stdout`] with code 23, also when the reader has closed it (EPIPE), which
     /// only some commands treat as an error.
     pub fn write_all(self, bytes: &[u8]) -> Result<(), Failure> {
-        let write = |left: &[u8]| rustix::io::write(self.0, left);
+        let write = |left: &[u8]| rustix::io::write(self.fd, left);
         // Another process with the same stdout may have made it non-blocking (O_NONBLOCK).
-        self.write_until(bytes, write, || self.is_writable(None)).map(drop)
+        let wait = || poll_fd(self.fd, PollFlags::OUT, None).map(|_| true);
+        self.write_until(bytes, write, wait).map(drop)
     }
 
     /// Writes a document (a man page, a completion script) as [`Stdout::write_all`]; a reader that
@@ -72,14 +78,9 @@ impl Stdout {
     }
 
     /// As [`Stdout::write_all`], but the end of the run ends the wait for a slow reader, which then
-    /// fails as [`Failure::shutdown`].
-    pub fn write_all_or_shutdown(self, bytes: &[u8], shutdown: &Shutdown) -> Result<(), Failure> {
-        self.write_all_within(bytes, None, shutdown)
-    }
-
-    /// As [`Stdout::write_all_or_shutdown`], but fails as [`Failure::timeout`] when the reader takes
-    /// nothing for `idle_timeout`.
-    pub fn write_all_within(
+    /// fails as [`Failure::shutdown`]; with [`Failure::timeout`] where it takes nothing for
+    /// `idle_timeout`.
+    pub fn write_all_or_shutdown(
         self,
         bytes: &[u8],
         idle_timeout: Option<Duration>,
@@ -89,7 +90,7 @@ impl Stdout {
         let write = |left: &[u8]| self.write_available(left);
         self.write_until(bytes, write, || {
             let deadline = idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
-            failure = match shutdown.wait(self.0, PollFlags::OUT, deadline)? {
+            failure = match shutdown.wait(self.fd, PollFlags::OUT, deadline)? {
                 WaitOutcome::Ready(_) => None,
                 WaitOutcome::Shutdown(reason) => {
                     Some(Failure::shutdown(Phase::Stdout, "-", reason))
@@ -113,8 +114,11 @@ impl Stdout {
     ) -> Result<usize, Failure> {
         let write = |left: &[u8]| self.write_available(left);
         let taken = self.write_until(bytes, write, || {
-            match shutdown.wait(self.0, PollFlags::OUT, None)? {
-                WaitOutcome::Shutdown(_) => self.is_writable(Some(grace.deadline())),
+            match shutdown.wait(self.fd, PollFlags::OUT, None)? {
+                WaitOutcome::Shutdown(_) => {
+                    let ready = poll_fd(self.fd, PollFlags::OUT, Some(grace.deadline()))?;
+                    Ok(!ready.is_empty())
+                }
                 _ => Ok(true),
             }
         })?;
@@ -146,22 +150,18 @@ impl Stdout {
         Ok(bytes.len() - left.len())
     }
 
-    /// Waits for room; returns whether there is some by `deadline`.
-    fn is_writable(self, deadline: Option<Instant>) -> io::Result<bool> {
-        Ok(!poll_fd(self.0, PollFlags::OUT, deadline)?.is_empty())
-    }
-
     /// Writes what is taken without blocking: up to a page to a pipe, a socket or a terminal with
     /// room (pipe(7)), everything to a file. Fails with `EAGAIN` without room.
     fn write_available(self, bytes: &[u8]) -> Result<usize, Errno> {
         const PAGE: usize = 4096;
-        if self.file_type() == Some(FileType::RegularFile) {
-            return rustix::io::write(self.0, bytes);
+        if self.file_type == Some(FileType::RegularFile) {
+            return rustix::io::write(self.fd, bytes);
         }
-        if !self.is_writable(Some(Instant::now())).unwrap_or(true) {
+        let ready = poll_fd(self.fd, PollFlags::OUT, Some(Instant::now()));
+        if ready.is_ok_and(|ready| ready.is_empty()) {
             return Err(Errno::AGAIN);
         }
-        rustix::io::write(self.0, &bytes[..bytes.len().min(PAGE)])
+        rustix::io::write(self.fd, &bytes[..bytes.len().min(PAGE)])
     }
 }
 

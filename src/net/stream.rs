@@ -15,18 +15,21 @@ use super::address::Address;
 pub use super::connection_handle::{ConnectionHandle, TRUNCATION_HINT};
 pub use super::connection_info::{ConnectionInfo, EndedBy, PeerCertificate, PeerCredentials};
 use super::stream_observer::Observation;
-use crate::shutdown::poll_fd;
+use crate::poll::poll_fd;
 
 /// The half that receives.
+///
+/// A read may fail with [`io::ErrorKind::Interrupted`] although no signal arrived, when a record of a
+/// layer had no data; it is repeated, unless the caller has a deadline.
 pub trait Reader: Read + Send {
     /// Returns the descriptor if the bytes on it are the user's bytes and none are buffered: only
     /// then may the kernel move them (`splice(2)`).
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 
-    /// Returns the offset in the file of [`Reader::raw`] at which the data ends, where that is fixed:
-    /// a file that ends before it was truncated meanwhile.
+    /// Returns the offset in the file of [`Reader::plain_fd`] at which the data ends, where that is
+    /// fixed: a file that ends before it was truncated meanwhile.
     fn end_offset(&self) -> Option<u64> {
         None
     }
@@ -45,7 +48,7 @@ pub trait Reader: Read + Send {
     /// Whether a read would not block. False for a layer that does not know.
     fn is_ready(&self) -> bool {
         let ready = |fd| poll_fd(fd, PollFlags::IN, Some(Instant::now()));
-        self.raw().is_some_and(|fd| ready(fd).is_ok_and(|events| !events.is_empty()))
+        self.plain_fd().is_some_and(|fd| ready(fd).is_ok_and(|events| !events.is_empty()))
     }
 }
 
@@ -53,10 +56,10 @@ pub trait Reader: Read + Send {
 pub trait Writer: Write + Send {
     /// Half-closes: sends TLS `close_notify`, then calls `shutdown(2)` with `SHUT_WR`. Reading
     /// continues.
-    fn finish(&mut self) -> io::Result<()>;
+    fn half_close(&mut self) -> io::Result<()>;
 
-    /// As [`Reader::raw`], for the other direction.
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
+    /// As [`Reader::plain_fd`], for the other direction.
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 
@@ -114,17 +117,17 @@ impl Reader for SocketHalf {
         Ok(n)
     }
 
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.0.as_fd())
     }
 }
 
 impl Writer for SocketHalf {
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         self.0.shutdown(Shutdown::Write)
     }
 
-    fn raw(&self) -> Option<BorrowedFd<'_>> {
+    fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.0.as_fd())
     }
 }

@@ -9,7 +9,7 @@ use rustix::net::{RecvFlags, recv};
 
 use super::stream::Reader;
 use crate::error::{ExitCode, LayerError, Phase};
-use crate::shutdown::poll_fd;
+use crate::poll::poll_fd;
 
 /// Bytes of an alert in a record of its own (RFC 8446 §5.1, §6).
 pub const ALERT_LEN: usize = 7;
@@ -25,7 +25,7 @@ pub fn is_alert(bytes: &[u8]) -> bool {
 /// Fails if the connection fails meanwhile: the kernel reports a reset once, and the next read would
 /// return a clean end of stream.
 pub fn begins_with_alert(reader: &dyn Reader) -> io::Result<bool> {
-    let Some(socket) = reader.raw() else { return Ok(false) };
+    let Some(socket) = reader.plain_fd() else { return Ok(false) };
     let mut first = [0; ALERT_LEN];
     poll_fd(socket, PollFlags::IN, None)?;
     match recv(socket, &mut first, RecvFlags::PEEK | RecvFlags::DONTWAIT) {

@@ -15,8 +15,9 @@ use super::socket_event::{OnSocketEvent, SocketEvent};
 use super::socket_file;
 use super::stream::Stream;
 use crate::error::{ExitCode, Failure, Phase};
+use crate::poll::earliest;
 use crate::process::directory_entry::directory_of;
-use crate::shutdown::{Shutdown, earliest};
+use crate::shutdown::Shutdown;
 
 /// The longest path, and the longest abstract name without its leading NUL, that a socket address
 /// holds (unix(7): `sun_path` less one NUL, at the end or the beginning).

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::child_groups::lock;
-use crate::shutdown::{earliest, poll_until};
+use crate::poll::{earliest, poll_until};
 
 /// Limit of the time between SIGTERM and SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::error::Failure;
-use crate::shutdown::poll_until;
+use crate::poll::poll_until;
 
 /// How long a line waits for a full pipe before it is dropped.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(200);

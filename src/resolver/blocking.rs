@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 
 use crate::error::{Failure, Phase};
-use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, poll_fd};
+use crate::poll::poll_fd;
+use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome};
 
 /// The stack size, in bytes, of a thread that calls the C library's resolver. glibc moves answers
 /// to the heap when they exceed a quarter of the stack; nsswitch plug-ins need the rest.

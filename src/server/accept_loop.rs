@@ -21,9 +21,10 @@ use crate::error::{Failure, Phase};
 use crate::net::address::Address;
 use crate::net::listen::Listener;
 use crate::net::stream::Stream;
+use crate::poll::{earliest, poll_until};
 use crate::process::signals;
 use crate::process::systemd;
-use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest, poll_until};
+use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome};
 
 /// How a run of the accept loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,9 +11,8 @@ use rustix::event::{PollFd, PollFlags};
 use super::per_ip_limit::PerIpPermit;
 use crate::net::activity::Activity;
 use crate::net::stream::ConnectionHandle;
-use crate::shutdown::{
-    Shutdown, ShutdownReason, WaitOutcome, WakePipe, drain, poll_until, wake, wake_pipe,
-};
+use crate::poll::{WakePipe, clear, poll_until, wake};
+use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome};
 
 /// How often a drain checks whether a connection has become idle.
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_millis(10);
@@ -102,7 +101,7 @@ impl ConnectionTracker {
     /// An empty list, with the limits of connections that are open concurrently and of those of the
     /// complete run. Fails when no pipe can be created.
     pub fn new(max_open: usize, max_total: Option<u32>) -> std::io::Result<ConnectionTracker> {
-        let WakePipe { rx: wake_rx, tx: wake_tx } = wake_pipe()?;
+        let WakePipe { rx: wake_rx, tx: wake_tx } = WakePipe::new()?;
         Ok(ConnectionTracker(Arc::new(Shared {
             max_open,
             max_total,
@@ -172,7 +171,7 @@ impl ConnectionTracker {
     /// afterwards, not before.
     fn clear_wakeups(&self) {
         self.0.has_waiter.store(true, Ordering::SeqCst);
-        drain(&self.0.wake_rx);
+        clear(&self.0.wake_rx);
     }
 
     /// Closes every connection: idle ones immediately, busy ones once they have replied; those

@@ -150,7 +150,7 @@ impl Connection {
         if handle.closed_locally() && !self.stream.info.is_encrypted {
             return Ok(by);
         }
-        match self.stream.writer.finish() {
+        match self.stream.writer.half_close() {
             // The peer has closed both directions already.
             Err(e) if e.kind() == io::ErrorKind::NotConnected => return Ok(by),
             Err(e) => return Err(Failure::new(Phase::Shutdown, &self.stream.info.peer, e)),

@@ -21,7 +21,7 @@ pub(super) fn run(
     let mut buffer = zeroed_buffer(BUFFER_SIZE, MIN_BUFFER);
     let room = options.chunk_size(buffer.len());
     loop {
-        if !options.wait_readable(from.raw()).map_err(TransferError::Read)? {
+        if !options.wait_readable(from.plain_fd()).map_err(TransferError::Read)? {
             return to.flush().map_err(TransferError::Write);
         }
         let n = match from.read(&mut buffer[..room]) {

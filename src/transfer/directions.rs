@@ -11,7 +11,8 @@ use super::{TransferError, TransferOptions, pump};
 use crate::net::stdio::is_at_eof;
 use crate::net::stream::{Reader, Writer};
 use crate::net::tls_alert;
-use crate::shutdown::{Shutdown, WakePipe, wake, wake_pipe};
+use crate::poll::{WakePipe, wake};
+use crate::shutdown::Shutdown;
 
 /// Stack of a direction's thread, in bytes: copying needs little, TLS below it some.
 const STACK: usize = 256 << 10;
@@ -27,7 +28,7 @@ pub(super) enum DirectionState {
     Done,
     Failed(TransferError),
     /// The input is sent; the half-close failed.
-    FinishFailed(io::Error),
+    HalfCloseFailed(io::Error),
 }
 
 impl DirectionState {
@@ -38,7 +39,7 @@ impl DirectionState {
             DirectionState::Ending => "ending",
             DirectionState::Done => "done",
             DirectionState::Failed(_) => "failed",
-            DirectionState::FinishFailed(_) => "half-close failed",
+            DirectionState::HalfCloseFailed(_) => "half-close failed",
         }
     }
 }
@@ -63,7 +64,7 @@ pub(super) struct EventQueue {
 impl EventQueue {
     /// Fails when no pipe can be created.
     pub(super) fn new() -> io::Result<EventQueue> {
-        let WakePipe { rx: wake, tx } = wake_pipe()?;
+        let WakePipe { rx: wake, tx } = WakePipe::new()?;
         let (sender, events) = channel();
         Ok(EventQueue { events, wake, sender, waker: Arc::new(tx) })
     }
@@ -129,7 +130,8 @@ impl Direction {
         shutdown: &Shutdown,
     ) -> io::Result<Option<JoinHandle<()>>> {
         // A layer's close_notify may block.
-        let is_empty = self.writer.raw().is_some() && self.reader.raw().is_some_and(is_at_eof);
+        let is_empty =
+            self.writer.plain_fd().is_some() && self.reader.plain_fd().is_some_and(is_at_eof);
         if is_empty && options.delay.is_zero() {
             self.finish(Ok(()), options);
             return Ok(None);
@@ -151,8 +153,8 @@ impl Direction {
             Ok(()) => {
                 // Before the half-close, or the peer's prompt end would seem to come first.
                 self.events.send(DirectionState::Ending);
-                let finished = self.writer.finish();
-                finished.map_or_else(DirectionState::FinishFailed, |()| DirectionState::Done)
+                let finished = self.writer.half_close();
+                finished.map_or_else(DirectionState::HalfCloseFailed, |()| DirectionState::Done)
             }
         });
     }

@@ -78,7 +78,7 @@ impl<'a> Duplex<'a> {
         let LocalEnd { reader, input, output, endless, .. } = &self.local;
         // A second descriptor of a file, to poll whether it holds more.
         let input_fd = match reader {
-            Input::Reader(reader) if input.phase == Phase::File => reader.raw(),
+            Input::Reader(reader) if input.phase == Phase::File => reader.plain_fd(),
             _ => None,
         };
         Session {

@@ -29,7 +29,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::net::stream::{Reader, Writer};
 use crate::net::stream_observer::Observation;
-use crate::shutdown::poll_until;
+use crate::poll::poll_until;
 
 pub use copy::{is_interrupted, write_counted};
 
@@ -200,7 +200,9 @@ fn move_in_kernel(
 ) -> Result<(), splice::FastPathError> {
     use splice::FastPathError::Unsupported;
     use strategy::TransferMethod;
-    let (Some(source), Some(destination)) = (from.raw(), to.raw()) else { return Err(Unsupported) };
+    let (Some(source), Some(destination)) = (from.plain_fd(), to.plain_fd()) else {
+        return Err(Unsupported);
+    };
     let method = strategy::faster_method(source, destination).ok_or(Unsupported)?;
     tracing::debug!(method = method.name(), "transfer");
     let done = match method {

@@ -16,7 +16,8 @@ use super::options::{DuplexObserver, DuplexOptions};
 use super::outcome::DuplexOutcome;
 use crate::error::{Failure, Phase};
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy};
-use crate::shutdown::{Shutdown, drain, earliest, poll_until};
+use crate::poll::{clear, earliest, poll_until};
+use crate::shutdown::Shutdown;
 
 mod deadlines;
 mod step;
@@ -131,7 +132,7 @@ impl Session<'_> {
     }
 
     fn receive_events(&mut self) {
-        drain(&self.queue.wake);
+        clear(&self.queue.wake);
         while let Ok(event) = self.queue.events.try_recv() {
             self.on_event(event);
             let (up, down) = (self.up.name(), self.down.name());
@@ -205,8 +206,8 @@ impl Session<'_> {
         if let DirectionState::NoInput(mut writer) = up {
             self.times.first_eof.get_or_insert(EndedBy::Local);
             self.observer.on_local_eof();
-            if let Err(e) = writer.finish() {
-                self.on_event(DirectionEvent::Up(DirectionState::FinishFailed(e)));
+            if let Err(e) = writer.half_close() {
+                self.on_event(DirectionEvent::Up(DirectionState::HalfCloseFailed(e)));
             }
         }
     }

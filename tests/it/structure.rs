@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers, from the bottom; a file imports from its own layer and from those below.
 const LAYERS: [&[&str]; 7] = [
-    &["error", "shutdown", "units", "test_rng"],
+    &["error", "poll", "shutdown", "units", "test_rng"],
     &["resolver", "http", "process"],
     &["net"],
     &["transfer", "report", "test_run"],

@@ -206,7 +206,7 @@ fn print_result(result: Ping, context: &Context, stdout: Stdout) -> Result<(), F
         let _ = write!(text, "\n{histogram}");
     }
     text.push(b'\n');
-    match stdout.write_all_or_shutdown(&text, &context.shutdown) {
+    match stdout.write_all_or_shutdown(&text, None, &context.shutdown) {
         Err(failure) if is_broken_pipe(&failure) => Ok(()),
         done => done,
     }

@@ -276,6 +276,6 @@ impl<'a> ClientSession<'a> {
         }
         let line_end: &[u8] = if self.job.raw || payload.ends_with(b"\n") { b"" } else { b"\n" };
         let line = [payload, line_end].concat();
-        self.stdout.write_all_or_shutdown(&line, &self.context.shutdown)
+        self.stdout.write_all_or_shutdown(&line, None, &self.context.shutdown)
     }
 }

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::datagram::MAX_UDP_PAYLOAD;
 use crate::error::{Failure, Phase};
-use crate::shutdown::poll_until;
+use crate::poll::poll_until;
 
 /// How many bytes of stdin are checked before the first datagram is sent, and how long a writer may
 /// pause meanwhile: between lines, and within a line.

@@ -17,8 +17,9 @@ use super::options::DatagramServerOptions;
 use crate::datagram::{DatagramSocket, RecvBatch};
 use crate::error::{ExitCode, Failure};
 use crate::net::stdout::{Stdout, is_broken_pipe};
+use crate::poll::earliest;
 use crate::report::Report;
-use crate::shutdown::{ShutdownReason, WaitOutcome, earliest};
+use crate::shutdown::{ShutdownReason, WaitOutcome};
 
 /// The pauses between receives that fail in a row.
 const MIN_PAUSE: Duration = Duration::from_millis(1);

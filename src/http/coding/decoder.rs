@@ -31,10 +31,10 @@ pub struct DecoderStage {
     pub output: Box<[u8]>,
     /// The part of the buffer that the next stage has not read.
     pub unread: Range<usize>,
+    /// Bytes of input so far.
+    pub consumed: u64,
     /// Bytes of output so far.
     pub produced: u64,
-    /// Whether there was any input.
-    pub has_input: bool,
 }
 
 impl DecoderStage {
@@ -42,7 +42,7 @@ impl DecoderStage {
     pub fn new(name: &str, decoder: Box<dyn Decoder>) -> DecoderStage {
         let name = name.trim_start_matches("x-").to_string();
         let output = vec![0; BUFFER].into_boxed_slice();
-        DecoderStage { name, decoder, output, unread: 0..0, produced: 0, has_input: false }
+        DecoderStage { name, decoder, output, unread: 0..0, consumed: 0, produced: 0 }
     }
 
     /// Decodes if the previous output is used; returns whether anything was read or written.
@@ -50,12 +50,12 @@ impl DecoderStage {
         if !self.unread.is_empty() {
             return Ok(false);
         }
-        self.has_input |= !input.is_empty();
         let before = input.len();
-        self.unread = 0..0;
         let made = self.decoder.decode(input, &mut self.output)?;
-        self.unread.end = made;
+        let taken = before - input.len();
+        self.unread = 0..made;
+        self.consumed += taken as u64;
         self.produced += made as u64;
-        Ok(made > 0 || input.len() < before)
+        Ok(made > 0 || taken > 0)
     }
 }

@@ -30,18 +30,15 @@ const BOMB_BYTES: u64 = 64 << 20;
 /// Beyond [`BOMB_BYTES`] and so many times the received bytes, every body is.
 const BOMB_RATIO: u64 = 100;
 
-/// The decoders of one response, the outermost first; empty for most responses.
-#[derive(Default)]
+/// The decoders of one response, the outermost first; at least one.
 pub struct DecoderChain {
     stages: Vec<DecoderStage>,
-    /// The number of encoded bytes decoded so far.
-    consumed: u64,
     max_decoded: Option<u64>,
 }
 
 impl DecoderChain {
-    /// The decoders for `head`; from an unknown coding on, and where the body is only a part of the
-    /// encoded one (RFC 9110 §14.2), it is not decoded, with a note. The
+    /// The decoders for `head`, if it names codings; from an unknown coding on, and where the body is
+    /// only a part of the encoded one (RFC 9110 §14.2), it is not decoded, with a note. The
     /// output is at most `max_decoded` bytes; without it, only bombs are limited.
     ///
     /// Fails with 61 on more than five codings.
@@ -49,7 +46,7 @@ impl DecoderChain {
         head: &Head,
         max_decoded: Option<u64>,
         notes: &mut VecDeque<String>,
-    ) -> Result<DecoderChain, Error> {
+    ) -> Result<Option<DecoderChain>, Error> {
         let mut names = head.tokens("content-encoding");
         names.retain(|name| name != "identity" && name != "none");
         if names.len() > MAX_CODINGS {
@@ -57,25 +54,21 @@ impl DecoderChain {
         }
         if !names.is_empty() && is_part(head) {
             notes.push_back("a range of an encoded body: it is not decoded".to_string());
-            return Ok(DecoderChain::default());
+            return Ok(None);
         }
         let heavy = names.iter().filter(|name| *name == "br" || *name == "zstd").count();
         let window = MAX_WINDOWS / heavy.max(1);
-        let mut chain = DecoderChain { max_decoded, ..DecoderChain::default() };
+        let mut stages = Vec::new();
         for name in names.iter().rev() {
             let Some(decoder) = decoder(name, window) else {
                 let name = quote(name.as_bytes());
                 notes.push_back(format!("unknown content coding {name}: the body is not decoded"));
                 break;
             };
-            chain.stages.push(DecoderStage::new(name, decoder));
+            stages.push(DecoderStage::new(name, decoder));
         }
-        Ok(chain)
-    }
-
-    /// Whether there is nothing to decode.
-    pub fn is_empty(&self) -> bool {
-        self.stages.is_empty()
+        let chain = DecoderChain { stages, max_decoded };
+        Ok(Some(chain).filter(|chain| !chain.stages.is_empty()))
     }
 
     /// Decodes from `input` until there is [`DecoderChain::output`] (true), or the input is used
@@ -86,7 +79,7 @@ impl DecoderChain {
         if let Some(last) = self.stages.last_mut() {
             last.unread = 0..0;
         }
-        self.check_size()?;
+        self.limit_output()?;
         loop {
             let mut moved = false;
             for k in 0..self.stages.len() {
@@ -104,12 +97,7 @@ impl DecoderChain {
     fn run(&mut self, k: usize, input: &mut &[u8]) -> Result<bool, Error> {
         let (before, rest) = self.stages.split_at_mut(k);
         let moved = match before.last_mut() {
-            None => {
-                let had = input.len();
-                let moved = rest[0].run(input)?;
-                self.consumed += (had - input.len()) as u64;
-                moved
-            }
+            None => rest[0].run(input)?,
             Some(source) => {
                 let mut input = &source.output[source.unread.clone()];
                 let moved = rest[0].run(&mut input)?;
@@ -117,32 +105,27 @@ impl DecoderChain {
                 moved
             }
         };
-        if k + 1 < self.stages.len() && self.stages[k].produced > bomb_size(self.consumed) {
-            return Err(bomb(self.stages[k].produced, self.consumed));
+        let (encoded, decoded) = (self.stages[0].consumed, self.stages[k].produced);
+        if k + 1 < self.stages.len() && decoded > bomb_size(encoded) {
+            return Err(bomb(decoded, encoded));
         }
         Ok(moved)
     }
 
-    /// How many bytes more than allowed have been decoded.
-    fn excess(&self) -> u64 {
-        let max = self.max_decoded.unwrap_or(bomb_size(self.consumed));
-        self.stages.last().map_or(0, |last| last.produced.saturating_sub(max))
-    }
-
-    fn check_size(&self) -> Result<(), Error> {
-        match self.max_decoded {
-            _ if self.excess() == 0 => Ok(()),
-            Some(max) => Err(Error::limit(format!("more than --max-decoded {max} bytes"))),
-            None => Err(bomb(bomb_size(self.consumed), self.consumed)),
-        }
-    }
-
-    /// Truncates the output to what is allowed; fails if that is nothing.
+    /// Truncates the output to what is allowed; fails with 63 if it begins beyond that.
     fn limit_output(&mut self) -> Result<(), Error> {
-        let excess = usize::try_from(self.excess()).unwrap_or(usize::MAX);
+        let encoded = self.stages[0].consumed;
+        let max = self.max_decoded.unwrap_or(bomb_size(encoded));
         let Some(last) = self.stages.last_mut() else { return Ok(()) };
+        let excess = usize::try_from(last.produced.saturating_sub(max)).unwrap_or(usize::MAX);
         last.unread.end = last.unread.end.saturating_sub(excess);
-        if last.unread.is_empty() { self.check_size() } else { Ok(()) }
+        if excess == 0 || !last.unread.is_empty() {
+            return Ok(());
+        }
+        Err(match self.max_decoded {
+            Some(max) => Error::limit(format!("more than --max-decoded {max} bytes")),
+            None => bomb(max, encoded),
+        })
     }
 
     /// The output of the last step.
@@ -153,7 +136,7 @@ impl DecoderChain {
     /// The input ended early: further steps return what the decoders have buffered.
     pub fn flush_truncated(&mut self) {
         for stage in &mut self.stages {
-            if stage.has_input && !stage.decoder.is_complete() {
+            if stage.consumed > 0 && !stage.decoder.is_complete() {
                 stage.decoder.flush_truncated();
             }
         }
@@ -164,8 +147,7 @@ impl DecoderChain {
     /// An encoded body without a byte is empty where the framing says that it is complete; many
     /// servers declare a coding for empty bodies too.
     pub fn finish(&self, framing: BodyFraming, notes: &mut VecDeque<String>) -> Result<(), Error> {
-        if framing != BodyFraming::Close && self.stages.first().is_none_or(|first| !first.has_input)
-        {
+        if framing != BodyFraming::Close && self.stages[0].consumed == 0 {
             return Ok(());
         }
         for DecoderStage { name, decoder, .. } in &self.stages {

@@ -64,7 +64,8 @@ fn step(
             return false;
         }
         Ok(ParserEvent::Interim(_)) => outcome.interims += 1,
-        Ok(ParserEvent::Head(head)) => outcome.head = head,
+        Ok(ParserEvent::Head(head)) => outcome.head = Some(head),
+        Ok(ParserEvent::Http09(bytes)) => outcome.body.extend_from_slice(&bytes),
         Ok(ParserEvent::Body(bytes)) => {
             assert!(!bytes.is_empty(), "an empty piece of body");
             outcome.body.extend_from_slice(bytes);

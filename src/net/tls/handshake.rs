@@ -160,7 +160,7 @@ impl Handshake<'_> {
         if self.stream.handle.left_unread() {
             return self.stream.handle.abort();
         }
-        let _ = self.stream.writer.finish();
+        let _ = self.stream.writer.half_close();
         let context = self.context.until(Instant::now().checked_add(LINGER));
         let mut rest = [0; 4096];
         for _ in 0..16 {

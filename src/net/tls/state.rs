@@ -9,7 +9,7 @@ use rustls::Connection;
 use socket2::Socket;
 
 use crate::net::stream::ConnectionHandle;
-use crate::shutdown::poll_fd;
+use crate::poll::poll_fd;
 
 /// Sends queued records without blocking; returns whether all were sent.
 pub(super) fn send_some(connection: &mut Connection, socket: &Socket) -> io::Result<bool> {

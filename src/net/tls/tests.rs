@@ -92,7 +92,7 @@ fn both_directions_flow_concurrently() {
         let (sent, wanted) = (bytes.clone(), bytes.clone());
         threads.push(thread::spawn(move || {
             writer.write_all(&sent).unwrap();
-            writer.finish().unwrap();
+            writer.half_close().unwrap();
         }));
         threads.push(thread::spawn(move || {
             let mut got = Vec::new();
@@ -117,7 +117,7 @@ impl Write for OpenWriter {
 }
 
 impl Writer for OpenWriter {
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         self.0.flush()
     }
 }
@@ -132,7 +132,7 @@ fn reader_is_ready_when_close_notify_arrived_with_the_last_data() {
     let peer = thread::spawn(move || {
         let mut stream = wrap_stream(server.as_ref(), accepted, LONG).unwrap();
         stream.writer.write_all(b"all").unwrap();
-        stream.writer.finish().unwrap();
+        stream.writer.half_close().unwrap();
         stream
     });
     let mut local = wrap(&client(vec![print]), connecting, LONG).unwrap();

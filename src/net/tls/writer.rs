@@ -33,14 +33,14 @@ impl Write for TlsWriter {
 
 impl Writer for TlsWriter {
     /// Sends `close_notify` (RFC 8446 §6.1), then half-closes the stream below.
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         let mut connection = self.state.lock();
         connection.send_close_notify();
         match self.state.send_all(connection) {
             // The peer has closed already.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             Err(e) => Err(e),
-            Ok(()) => self.inner.finish(),
+            Ok(()) => self.inner.half_close(),
         }
     }
 }

@@ -14,9 +14,10 @@ use super::stop_reason::StopReason;
 use super::writer::RelayWriter;
 use crate::error::{Failure, Phase};
 use crate::net::stream::{EndedBy, Writer};
+use crate::poll::poll_until;
 use crate::relay::direction::Direction;
 use crate::relay::fault::DirectionEnd;
-use crate::shutdown::{ShutdownReason, poll_until};
+use crate::shutdown::ShutdownReason;
 use crate::transfer::{TransferError, TransferOptions};
 
 /// How long a peer may read what came before a fault, or may send after it, before it is reset.
@@ -55,7 +56,7 @@ impl RelayDestination {
         // Before the half-close, or the answer to it would seem to come first.
         self.log.half_closed(self.direction);
         self.log.passed_end(self.direction);
-        match self.writer.finish() {
+        match self.writer.half_close() {
             Ok(()) => self.watch_source(),
             Err(e) => self.fail(TransferError::Write(e)),
         }
@@ -66,7 +67,7 @@ impl RelayDestination {
     fn close(&mut self) {
         self.state.set_stream_ended(self.direction, EndedBy::Fault);
         self.log.passed_end(self.direction);
-        match self.writer.finish() {
+        match self.writer.half_close() {
             Ok(()) => self.watch_discarded(),
             Err(e) => self.fail(TransferError::Write(e)),
         }
@@ -84,7 +85,7 @@ impl RelayDestination {
         self.state.wait_stream_ended(self.direction.opposite());
         if !self.state.is_reset() {
             // The connection is over, and its failure too.
-            let _ = self.writer.finish();
+            let _ = self.writer.half_close();
         }
     }
 

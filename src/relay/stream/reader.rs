@@ -31,13 +31,13 @@ impl RelayReader {
         state: &Arc<SessionState>,
     ) -> RelayReader {
         // A layer may hold what followed its handshake.
-        let is_drained = inner.raw().is_some();
+        let is_drained = inner.plain_fd().is_some();
         RelayReader { inner, direction, state: state.clone(), is_drained }
     }
 
     /// The socket, if it carries the user's bytes and they are not observed.
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
-        self.inner.raw().filter(|_| self.inner.observation() == Observation::None)
+        self.inner.plain_fd().filter(|_| self.inner.observation() == Observation::None)
     }
 
     /// Waits until something has arrived.
@@ -85,7 +85,7 @@ impl Read for RelayReader {
             match self.inner.read(buffer) {
                 Ok(0) => return self.check_end().map(|()| 0),
                 Ok(n) => {
-                    self.is_drained = n < buffer.len() && self.inner.raw().is_some();
+                    self.is_drained = n < buffer.len() && self.inner.plain_fd().is_some();
                     return Ok(n);
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => self.is_drained = true,

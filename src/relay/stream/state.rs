@@ -11,8 +11,8 @@ use super::progress::{Progress, ResetCause};
 use super::stop_reason::StopReason;
 use crate::error::Failure;
 use crate::net::stream::EndedBy;
+use crate::poll::poll_until;
 use crate::relay::direction::Direction;
-use crate::shutdown::poll_until;
 use crate::transfer::Meter;
 
 /// How long bytes that were relayed before a reset have to reach the other peer, before the reset is

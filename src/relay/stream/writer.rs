@@ -41,7 +41,7 @@ impl RelayWriter {
 
     /// The socket, if it carries the user's bytes and they are not observed.
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
-        self.inner.raw().filter(|_| self.inner.observation() == Observation::None)
+        self.inner.plain_fd().filter(|_| self.inner.observation() == Observation::None)
     }
 
     /// Repeats a write that does not block until it does not return `WouldBlock`.
@@ -117,8 +117,8 @@ impl Write for RelayWriter {
 const SEND_FLAGS: rustix::net::SendFlags = rustix::net::SendFlags::NOSIGNAL;
 
 impl Writer for RelayWriter {
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         self.state.destination(self.direction).set_sent_fin();
-        self.inner.finish()
+        self.inner.half_close()
     }
 }

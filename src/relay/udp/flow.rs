@@ -16,10 +16,11 @@ use crate::datagram::{MAX_UDP_PAYLOAD, RecvMeta, Transmit};
 use crate::error::{Failure, Phase};
 use crate::net::address::Address;
 use crate::net::stream::EndedBy;
+use crate::poll::earliest;
 use crate::relay::direction::Direction;
 use crate::relay::record::RecordedFlow;
 use crate::report::event::Relayed;
-use crate::shutdown::{WaitOutcome, earliest};
+use crate::shutdown::WaitOutcome;
 
 /// Replies that are relayed before the client's next datagrams are.
 const MAX_REPLIES: usize = 64;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::shutdown::{WakePipe, wake, wake_pipe};
+use crate::poll::{WakePipe, wake};
 
 /// Datagrams of one client that wait for their flow's thread; further ones are dropped, as by a full
 /// receive buffer.
@@ -21,7 +21,7 @@ pub struct FlowQueue {
 impl FlowQueue {
     /// An empty queue. Fails when no pipe can be created.
     pub fn new() -> io::Result<FlowQueue> {
-        Ok(FlowQueue { datagrams: Mutex::default(), wake: wake_pipe()? })
+        Ok(FlowQueue { datagrams: Mutex::default(), wake: WakePipe::new()? })
     }
 
     /// Adds a datagram, and wakes the flow.

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::flow_queue::FlowQueue;
 use crate::net::address::Address;
-use crate::shutdown::{WakePipe, drain, poll_until, wake, wake_pipe};
+use crate::poll::{WakePipe, clear, poll_until, wake};
 
 /// The flows of a run by the address of their client.
 pub struct FlowTable {
@@ -42,7 +42,7 @@ impl Drop for FlowRemoval<'_> {
 impl FlowTable {
     /// An empty table. Fails when no pipe can be created.
     pub fn new() -> io::Result<FlowTable> {
-        Ok(FlowTable { flows: Mutex::default(), wake: wake_pipe()? })
+        Ok(FlowTable { flows: Mutex::default(), wake: WakePipe::new()? })
     }
 
     /// The descriptor that becomes readable when a flow ends.
@@ -76,7 +76,7 @@ impl FlowTable {
         while !self.is_empty() && Instant::now() < deadline {
             let mut fds = [PollFd::from_borrowed_fd(self.wake_rx(), PollFlags::IN)];
             let _ = poll_until(&mut fds, Some(deadline));
-            drain(self.wake_rx());
+            clear(self.wake_rx());
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::datagram::{DatagramGroup, DatagramSocket, RecvBatch, RecvBuffer};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
 use crate::net::dial::Dialer;
+use crate::poll::clear;
 use crate::process::systemd;
 use crate::relay::fault::FaultPlan;
 use crate::relay::record::Recorder;
@@ -21,7 +22,7 @@ use crate::report::context::Context;
 use crate::report::event::Event;
 use crate::server::access::AccessRules;
 use crate::server::limits::ServerLimits;
-use crate::shutdown::{ShutdownReason, WaitOutcome, drain};
+use crate::shutdown::{ShutdownReason, WaitOutcome};
 
 /// How long flows have to report their end after a signal.
 const END_TIMEOUT: Duration = Duration::from_millis(300);
@@ -126,7 +127,7 @@ impl<'a> UdpRelay<'a> {
             PollFd::from_borrowed_fd(self.table.wake_rx(), PollFlags::IN),
         ];
         let waited = self.context.shutdown.wait_any(&mut fds, deadline);
-        drain(self.table.wake_rx());
+        clear(self.table.wake_rx());
         waited
     }
 

@@ -117,7 +117,7 @@ fn write_lines(mut writer: Box<dyn Writer>, queue: &LineQueue) -> Written {
     });
     if outcome.is_ok() && !queue.has_overflowed() {
         // A failure shows again when the connection is closed.
-        let _ = writer.finish();
+        let _ = writer.half_close();
     }
     Written { writer, sent, outcome }
 }

@@ -10,8 +10,8 @@ use rustix::event::{PollFd, PollFlags};
 use super::member::STACK_SIZE;
 use super::room::Room;
 use crate::net::stdio::FdStream;
+use crate::poll::poll_until;
 use crate::service::framing::Message;
-use crate::shutdown::poll_until;
 
 /// Bytes that are sent to every client together.
 const CHUNK_SIZE: usize = 64 << 10;

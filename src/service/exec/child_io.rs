@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::net::activity::Activity;
 use crate::net::stream::{ConnectionHandle, EndedBy, Reader, Writer};
-use crate::shutdown::poll_until;
+use crate::poll::poll_until;
 use crate::transfer::buffer::Buffer;
 use crate::transfer::{Meter, TransferError, write_counted};
 

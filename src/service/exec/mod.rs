@@ -24,9 +24,9 @@ use super::connection::half_closed;
 use super::{Connection, Service, ServiceOutcome};
 use crate::error::{Failure, Phase};
 use crate::net::stream::{ConnectionHandle, EndedBy, Writer};
+use crate::poll::{earliest, poll_until};
 use crate::process::child::{Child, Leftover};
 use crate::process::program::Program;
-use crate::shutdown::{earliest, poll_until};
 use crate::transfer::TransferError;
 use child_io::{ExecExchange, InputEnd, OutputEnd, ended_by};
 
@@ -130,7 +130,7 @@ impl Exec {
     ) -> i32 {
         let leftover = if exchange.is_answered() {
             // A peer that is gone has read the output or never will.
-            let _ = writer.finish();
+            let _ = writer.half_close();
             wait_for_close_or_exit(&child, exchange.handle);
             Leftover::Keep
         } else {

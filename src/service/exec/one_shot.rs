@@ -8,9 +8,9 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::ucspi_env;
 use crate::net::address::Address;
+use crate::poll::poll_until;
 use crate::process::child::Leftover;
 use crate::process::program::Program;
-use crate::shutdown::poll_until;
 
 /// A program that is run once per message.
 #[derive(Debug)]

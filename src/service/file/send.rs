@@ -75,7 +75,7 @@ impl SendFile {
     /// Sends the next bytes; returns 0 at the end of the file.
     fn send_chunk(&self, connection: &mut Connection, range: &FileRange) -> Result<usize, Failure> {
         #[cfg(target_os = "linux")]
-        if let Some(socket) = connection.stream.writer.raw()
+        if let Some(socket) = connection.stream.writer.plain_fd()
             && connection.stream.writer.observation() < Observation::Bytes
         {
             use rustix::io::Errno;

@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::{ACK_POLL, Session, has_passed};
 use crate::net::activity::IDLE_AFTER;
-use crate::shutdown::{earliest, poll_until};
+use crate::poll::{earliest, poll_until};
 use crate::transfer::directions::DirectionState;
 use crate::transfer::options::{OnLocalEof, SILENCE_LIMIT};
 

@@ -8,9 +8,10 @@ use super::{ACK_POLL, Session, SessionStep, has_passed};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdio::reader_closed;
 use crate::net::stream::EndedBy;
-use crate::shutdown::{ShutdownReason, earliest};
+use crate::poll::earliest;
+use crate::shutdown::ShutdownReason;
 use crate::transfer::TransferError;
-use crate::transfer::directions::DirectionState::{Done, Ending, Failed, FinishFailed};
+use crate::transfer::directions::DirectionState::{Done, Ending, Failed, HalfCloseFailed};
 use crate::transfer::directions::DirectionState::{NoInput, Running};
 use crate::transfer::options::OnLocalEof;
 use crate::transfer::outcome::{DuplexOutcome, clone_io_error};
@@ -32,7 +33,7 @@ impl Session<'_> {
     /// | Done | finish by `on_local_eof` or `linger`; idle limit | finish when all is acknowledged | receive error | output error |
     /// | Failed to read | input error | input error | input error | output error |
     /// | Failed to write | send error after 2 s | send error | send error | output error |
-    /// | FinishFailed | shutdown error; 60 ms later when the peer is gone | as Done when the peer is gone, else shutdown error | receive error | output error |
+    /// | HalfCloseFailed | shutdown error; 60 ms later when the peer is gone | as Done when the peer is gone, else shutdown error | receive error | output error |
     ///
     /// Before all of this: a shutdown finishes the session, immediately or (`serves`) as soon as
     /// nothing is in flight, and so does a closed stdout.
@@ -59,7 +60,7 @@ impl Session<'_> {
                 self.after_grace(SEND_ERROR_GRACE, || self.receive_failed(e))
             }
             (_, Failed(TransferError::Read(e))) => SessionStep::Finish(self.receive_failed(e)),
-            (FinishFailed(e), _) => self.after_finish_error(e),
+            (HalfCloseFailed(e), _) => self.after_finish_error(e),
             (Done, Done) => self.after_both_ends(),
             (Done | NoInput(_), Running) => self.only_receiving(),
             (Running, Done) => self.only_sending(),

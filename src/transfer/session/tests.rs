@@ -295,7 +295,7 @@ fn closed_reader_of_stdout_is_success() {
 #[test]
 fn failed_half_close_of_a_peer_that_is_gone_awaits_its_end() {
     let mut session = Fixture::tcp();
-    session.on_event(Up(FinishFailed(reset())));
+    session.on_event(Up(HalfCloseFailed(reset())));
     assert!(deadline(&session).is_some());
     assert_eq!(
         wait_until_over(&session).outcome.unwrap_err().phase,
@@ -304,7 +304,7 @@ fn failed_half_close_of_a_peer_that_is_gone_awaits_its_end() {
     );
     session.on_event(Down(Done));
     assert_eq!(code(&session), (EndedBy::Peer, None));
-    session.on_event(Up(FinishFailed(io::Error::other("other"))));
+    session.on_event(Up(HalfCloseFailed(io::Error::other("other"))));
     assert_eq!(code(&session).1.map(|failure| failure.0), Some(Phase::Shutdown));
 }
 
@@ -470,7 +470,7 @@ impl Write for Half {
 }
 
 impl Writer for Half {
-    fn finish(&mut self) -> io::Result<()> {
+    fn half_close(&mut self) -> io::Result<()> {
         self.0.fetch_add(1, Ordering::Relaxed);
         if self.1 { Ok(()) } else { Err(reset()) }
     }

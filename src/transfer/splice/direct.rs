@@ -9,7 +9,7 @@ use rustix::pipe::SpliceFlags;
 
 use super::call::{FastPathError, SpliceOutcome, classify_error, splice};
 use super::pipe::{PIPE_SIZE, enlarge};
-use crate::shutdown::poll_fd;
+use crate::poll::poll_fd;
 use crate::transfer::{TransferError, TransferOptions};
 
 /// Moves everything between two ends of which one is a pipe.

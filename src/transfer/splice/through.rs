@@ -13,7 +13,7 @@ use rustix::event::PollFlags;
 use super::call::{FastPathError, SpliceOutcome};
 use super::pipe::{PIPE_SIZE, SplicePipe};
 use crate::net::source::bytes_before;
-use crate::shutdown::poll_fd;
+use crate::poll::poll_fd;
 use crate::transfer::{TransferError, TransferOptions};
 
 /// Moves everything from `from` to `to`, of a file from its position up to the offset `end`.
@@ -87,7 +87,7 @@ mod tests {
         to: &UnixStream,
         options: &TransferOptions,
     ) -> Result<(), FastPathError> {
-        run(source.raw().unwrap(), source.end_offset(), to.as_fd(), options)
+        run(source.plain_fd().unwrap(), source.end_offset(), to.as_fd(), options)
     }
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
             let (ours, _theirs) = UnixStream::pair().unwrap();
             let options = TransferOptions::default();
             assert!(matches!(send(&source, &ours, &options), Err(FastPathError::Unsupported)));
-            let position = rustix::fs::tell(source.raw().unwrap()).unwrap();
+            let position = rustix::fs::tell(source.plain_fd().unwrap()).unwrap();
             assert_eq!(options.meter.total(), position);
         }
     }
