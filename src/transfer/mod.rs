@@ -1,8 +1,9 @@
 //! Copies bytes between two ends, with the call that suits both.
 //!
-//! [`pump`] chooses by the kinds of the ends: splice where one of them is a socket and the other a
-//! pipe, a file or the null device, and a large buffer otherwise. A tap, a filter or a rate needs
-//! the buffer. Splice falls back to the buffer when the kernel refuses it, and nothing is lost.
+//! [`pump`] chooses by the kinds of the ends: sendfile from a file to a socket, splice where one of
+//! them is a socket and the other a pipe, a file or the null device, and a large buffer otherwise. A
+//! tap, a filter or a rate needs the buffer. Each faster method falls back to the buffer when the
+//! kernel refuses it, and nothing is lost.
 
 pub mod buffer;
 mod copy;
@@ -12,6 +13,8 @@ pub mod duplex;
 mod local;
 mod options;
 mod outcome;
+#[cfg(target_os = "linux")]
+mod sendfile;
 mod session;
 #[cfg(target_os = "linux")]
 pub mod splice;
@@ -136,7 +139,7 @@ impl TransferOptions {
     fn copy_reason(&self, from: &dyn Reader, to: &dyn Writer) -> &'static str {
         if !self.can_stay_in_kernel() {
             "a hex dump, a filter or a rate needs the bytes"
-        } else if is_observed(from, to) {
+        } else if from.observation().max(to.observation()) != Observation::None {
             "the log needs the bytes"
         } else {
             "these two ends have no faster method"
@@ -168,11 +171,6 @@ impl TransferError {
     }
 }
 
-/// Whether an observer needs the bytes, or the calls that move them.
-fn is_observed(from: &dyn Reader, to: &dyn Writer) -> bool {
-    from.observation().max(to.observation()) != Observation::None
-}
-
 /// Copies from `from` to `to` until the end of `from`.
 pub fn pump(
     from: &mut dyn Reader,
@@ -180,7 +178,7 @@ pub fn pump(
     options: &mut TransferOptions,
 ) -> Result<(), TransferError> {
     #[cfg(target_os = "linux")]
-    if options.can_stay_in_kernel() && !is_observed(from, to) {
+    if options.can_stay_in_kernel() {
         match move_in_kernel(from, to, options) {
             Err(splice::FastPathError::Unsupported) => {}
             Err(splice::FastPathError::Failed(e)) => return Err(e),
@@ -200,20 +198,34 @@ fn move_in_kernel(
 ) -> Result<(), splice::FastPathError> {
     use splice::FastPathError::Unsupported;
     use strategy::TransferMethod;
-    let (Some(source), Some(destination)) = (from.plain_fd(), to.plain_fd()) else {
+    let (Some(source), Some(target)) = (from.plain_fd(), to.plain_fd()) else {
         return Err(Unsupported);
     };
-    let method = strategy::faster_method(source, destination).ok_or(Unsupported)?;
+    let method = strategy::faster_method(source, target)
+        .filter(|method| method.suits(from.observation().max(to.observation())))
+        .ok_or(Unsupported)?;
     tracing::debug!(method = method.name(), "transfer");
     let done = match method {
-        TransferMethod::Splice => splice::direct::run(source, destination, options),
-        TransferMethod::Through => {
-            splice::through::run(source, from.end_offset(), destination, options)
-        }
+        TransferMethod::Sendfile => sendfile::run(source, from.end_offset(), target, &|bytes| {
+            options.meter.add(bytes);
+            report_sendfile(source, bytes, to);
+        }),
+        TransferMethod::Splice => splice::direct::run(source, target, options),
+        TransferMethod::Through => splice::through::run(source, target, options),
     };
     if let Err(Unsupported) = done {
         let bytes = options.meter.total();
         tracing::debug!(method = method.name(), bytes, "falling back to copy");
     }
     done
+}
+
+/// Reports bytes of `file` before its position, which sendfile(2) has sent.
+#[cfg(target_os = "linux")]
+fn report_sendfile(file: BorrowedFd<'_>, bytes: usize, to: &dyn Writer) {
+    if to.observation() != Observation::None
+        && let Ok(position) = rustix::fs::tell(file)
+    {
+        to.on_sendfile(position.saturating_sub(bytes as u64), bytes);
+    }
 }

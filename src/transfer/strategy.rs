@@ -6,10 +6,13 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{FileType, fstat};
 
 use crate::net::stdio::is_null;
+use crate::net::stream_observer::Observation;
 
 /// A faster method.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum TransferMethod {
+    /// From a file to a socket.
+    Sendfile,
     /// One of the two is a pipe.
     Splice,
     /// Neither is a pipe: splice through an own one.
@@ -17,9 +20,18 @@ pub(super) enum TransferMethod {
 }
 
 impl TransferMethod {
+    /// Whether the method shows an observer what it needs.
+    pub(super) fn suits(self, observation: Observation) -> bool {
+        match self {
+            TransferMethod::Sendfile => observation <= Observation::Calls,
+            _ => observation == Observation::None,
+        }
+    }
+
     /// The system call.
     pub(super) fn name(self) -> &'static str {
         match self {
+            TransferMethod::Sendfile => "sendfile",
             TransferMethod::Splice => "splice",
             TransferMethod::Through => "splice through a pipe",
         }
@@ -41,9 +53,8 @@ pub(super) fn faster_method(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Option<
         (FdKind::Pipe, FdKind::Socket) | (FdKind::Socket, FdKind::Pipe) => {
             Some(TransferMethod::Splice)
         }
-        (FdKind::File, FdKind::Socket) | (FdKind::Socket, FdKind::File | FdKind::Null) => {
-            Some(TransferMethod::Through)
-        }
+        (FdKind::File, FdKind::Socket) => Some(TransferMethod::Sendfile),
+        (FdKind::Socket, FdKind::File | FdKind::Null) => Some(TransferMethod::Through),
         _ => None,
     }
 }

@@ -28,6 +28,7 @@ impl BoundedSplice {
                 None
             }
             TransferMethod::Through => Some(SplicePipe::new(PIPE_SIZE)?),
+            TransferMethod::Sendfile => return None,
         };
         Some(BoundedSplice { pipe, is_refused: false })
     }

@@ -57,9 +57,9 @@ pub(super) fn splice(
     Ok(retry_on_intr(|| pipe::splice(from, None, to, None, max, flags))?)
 }
 
-/// Whether the kernel does not support the call for these two ends (splice(2)), or does not report
-/// which of them failed: a copy finds out.
-pub(super) fn is_refusal(error: &io::Error) -> bool {
+/// Whether the kernel does not support the call for these two ends (splice(2), sendfile(2)), or does
+/// not report which of them failed: a copy finds out.
+pub(in crate::transfer) fn is_refusal(error: &io::Error) -> bool {
     use Errno as E;
     matches!(
         Errno::from_io_error(error),

@@ -2,7 +2,7 @@
 //! byte arrives, or the run reports the failure.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 use super::{each, is_orderly};
@@ -15,14 +15,12 @@ const SIZE: usize = (4 << 20) + 13;
 /// The copy methods, by the kinds of the local ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Method {
-    /// A file as stdin, a pipe as stdout: splice through a pipe, splice.
+    /// A file as stdin, a pipe as stdout: sendfile, splice.
     File,
     /// Pipes on both sides: splice, splice.
     Pipe,
-    /// From a file to a file: splice through a pipe on both sides.
+    /// From a file to a file: sendfile, and splice through a pipe.
     FileToFile,
-    /// Only to a file: splice through a pipe.
-    ToFile,
     /// A dump needs every byte: read and write.
     Dump,
 }
@@ -35,7 +33,6 @@ fn client(method: Method, dir: &Path, peer: std::net::SocketAddr) -> Sockit {
         Method::File => from_file(plain),
         Method::Pipe => plain.stdin(input()),
         Method::FileToFile => from_file(plain).arg("--output").arg(dir.join("output")),
-        Method::ToFile => plain.and("--recv-only").arg("--output").arg(dir.join("output")),
         Method::Dump => plain.stdin(input()).arg("--hex").arg("/dev/null"),
     }
 }
@@ -52,7 +49,7 @@ fn dir() -> tempfile::TempDir {
 
 fn echoed(method: Method, run: &Run, dir: &Path) -> Vec<u8> {
     match method {
-        Method::FileToFile | Method::ToFile => fs::read(dir.join("output")).unwrap(),
+        Method::FileToFile => fs::read(dir.join("output")).unwrap(),
         _ => run.stdout.clone(),
     }
 }
@@ -63,11 +60,11 @@ fn interrupted_calls_lose_no_byte() {
         return;
     }
     let rows = [
+        (Method::File, "sendfile", "EINTR", "1+2"),
+        (Method::File, "sendfile", "EAGAIN", "2+3"),
         (Method::File, "splice", "EINTR", "1+3"),
-        (Method::File, "splice", "EAGAIN", "1"),
-        // Each second call of the upload moves to the socket.
-        (Method::File, "splice", "EINVAL", "3"),
-        (Method::File, "splice", "EINVAL", "4"),
+        (Method::File, "splice", "EAGAIN", "1+3"),
+        (Method::File, "sendfile", "EINVAL", "3"),
         (Method::Pipe, "splice", "EINTR", "2+2"),
         (Method::Pipe, "splice", "EAGAIN", "3+4"),
         (Method::Pipe, "splice", "EINVAL", "5"),
@@ -98,11 +95,11 @@ fn full_disk_during_transfer_exits_23_and_keeps_the_part() {
         return;
     }
     // Every second splice is the one that writes.
-    let rows = [(Method::ToFile, "splice", "8"), (Method::Dump, "write", "10")];
+    let rows = [(Method::FileToFile, "splice", "8"), (Method::Dump, "write", "10")];
     each(&rows, |row| {
         let (method, call, when) = *row;
-        let (peer, dir) = (sends_or_echoes(method), dir());
-        let run = client(method, dir.path(), peer.addr());
+        let (echo, dir) = (peer::echoes(), dir());
+        let run = client(method, dir.path(), echo.addr());
         let run = injected(run, call, "ENOSPC", when).run();
         let echoed_bytes = echoed(method, &run, dir.path());
         is_orderly(&run)?;
@@ -127,18 +124,6 @@ fn reset_during_transfer_exits_18_for_every_copy_method() {
             code => Err(format!("{method:?}: {code}: {}", run.stderr)),
         }
     });
-}
-
-/// A peer that sends the input to a client that only receives, and echoes it to others.
-fn sends_or_echoes(method: Method) -> Peer<()> {
-    peer::peer(move |mut client| {
-        // The client may fail before it has received everything.
-        let _ = match method {
-            Method::ToFile => client.write_all(&input()),
-            _ => std::io::copy(&mut client.try_clone().expect("a second handle"), &mut client)
-                .map(drop),
-        };
-    })
 }
 
 fn reads_a_part_and_resets() -> Peer<()> {

@@ -105,6 +105,16 @@ fn offset_in_a_pipe_exits_26_with_a_hint() {
     piped.run().exits(26).fails_at("stdin").logs("Illegal seek").logs("tail -c +N");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn sent_file_is_logged_with_its_offset() {
+    let (echo, dir) = (peer::echoes(), tempfile::tempdir().unwrap());
+    let run =
+        sockit("tcp-client -vv --offset 4 --count 10 --input").arg(file(&dir, "0123456789abcdef"));
+    let run = run.to(echo.addr()).run();
+    run.exits(0).prints("456789abcd").logs("Sending the file from byte 4, 10 bytes (sendfile)");
+}
+
 #[test]
 fn dash_is_stdin_or_stdout() {
     let echo = peer::echoes();
