@@ -1,5 +1,8 @@
 //! The connection of one exchange.
 
+mod send;
+mod wait;
+
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};

@@ -1,17 +1,19 @@
 //! Downloads one URL: retries, redirects, and the connection of each exchange.
 
+mod connect;
+
 use std::time::Duration;
 
 use super::attempts::Attempts;
 use super::condition::Condition;
 use super::connection::HttpConnection;
-use super::exchange::{Exchange, NextAction};
 use super::limits::Limits;
 use super::options::FetchOptions;
 use super::output::{BodyOutput, Destination};
+use super::response_policy::{NextAction, ResponsePolicy};
+use super::response_reader::ResponseReader;
 use super::resume::ResumePoint;
 use super::timings::Timing;
-use super::transaction::Transaction;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::http::HttpUrl;
 use crate::net::route::Route;
@@ -188,7 +190,7 @@ impl<'a> Download<'a> {
         let limits = Limits::new(&self.options.limits);
         let mut connection = HttpConnection::new(stream, url.to_string(), limits, shutdown.clone());
         connection.stdout = output.stdout_pipe();
-        let exchange = Exchange {
+        let policy = ResponsePolicy {
             options: self.options,
             report,
             url,
@@ -200,7 +202,7 @@ impl<'a> Download<'a> {
             has_file: output.file().is_some(),
         };
         let sent = self.send(&mut connection, &request);
-        let result = sent.and_then(|()| Transaction::new(exchange, &mut connection, output).run());
+        let result = sent.and_then(|()| ResponseReader::new(policy, &mut connection, output).run());
         self.close(connection);
         result.map_err(|failure| failure.of_conn(self.conn))
     }

@@ -1,10 +1,10 @@
 //! The connection of one exchange: connecting, the request that is sent over it, closing.
 
-use super::connection::HttpConnection;
-use super::download::Download;
-use super::options::{FetchOptions, HostOverride, ServerRole};
-use super::resume::ResumePoint;
+use super::Download;
 use crate::error::{Failure, Phase};
+use crate::fetch::connection::HttpConnection;
+use crate::fetch::options::{FetchOptions, HostOverride, ServerRole};
+use crate::fetch::resume::ResumePoint;
 use crate::http::HttpUrl;
 use crate::http::request::{Request, masked_lines};
 use crate::net::dial::Dialer;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::connection::HttpConnection;
+use super::HttpConnection;
 use crate::error::{Failure, Phase};
 use crate::net::stream::EndedBy;
 use crate::shutdown::{ShutdownReason, WaitOutcome};

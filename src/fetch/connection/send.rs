@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::connection::HttpConnection;
+use super::HttpConnection;
 use crate::error::{Failure, Phase};
 
 /// A socket that poll(2) calls writable accepts at least this much without blocking.

@@ -1,12 +1,15 @@
 //! Reads the response of one exchange: bytes to parser events, until the response is complete or
 //! has failed.
 //!
-//! What its head leads to, and how the output begins and ends, is in [`response`](super::response).
+//! What its head leads to, and how the output begins and ends, is in [`head`].
+
+mod errors;
+mod head;
 
 use super::body_splice::BodySplice;
 use super::connection::{HttpConnection, ReadOutcome};
-use super::exchange::{Exchange, NextAction};
 use super::output::BodyOutput;
+use super::response_policy::{NextAction, ResponsePolicy};
 use crate::error::{ExitCode, Failure};
 use crate::http::{Error, ParserEvent, ResponseParser, StreamEnd};
 use crate::net::memory;
@@ -17,37 +20,37 @@ const BUFFER: usize = 256 << 10;
 /// The size where memory is short.
 const MIN_BUFFER: usize = 4 << 10;
 
-/// The receiving side of one exchange, whose request has been sent.
-pub struct Transaction<'a> {
-    pub exchange: Exchange<'a>,
-    pub connection: &'a mut HttpConnection,
-    pub output: &'a mut BodyOutput,
-    pub parser: ResponseParser,
+/// Reads one response, whose request has been sent.
+pub struct ResponseReader<'a> {
+    policy: ResponsePolicy<'a>,
+    connection: &'a mut HttpConnection,
+    output: &'a mut BodyOutput,
+    parser: ResponseParser,
     /// What its head led to.
-    pub action: NextAction,
+    action: NextAction,
     /// The failure that the status means where it is 400 or above.
-    pub status_error: Option<Failure>,
-    pub splice: BodySplice,
+    status_error: Option<Failure>,
+    splice: BodySplice,
     /// Whether it has a head, unlike HTTP/0.9.
-    pub has_head: bool,
-    pub is_raw: bool,
+    has_head: bool,
+    is_raw: bool,
     /// `--raw`, and the response cannot be parsed: bytes are only copied.
     raw_passthrough: bool,
     /// The first bytes of the response.
-    pub first_bytes: [u8; 2],
+    first_bytes: [u8; 2],
 }
 
-impl<'a> Transaction<'a> {
+impl<'a> ResponseReader<'a> {
     pub fn new(
-        exchange: Exchange<'a>,
+        policy: ResponsePolicy<'a>,
         connection: &'a mut HttpConnection,
         output: &'a mut BodyOutput,
-    ) -> Transaction<'a> {
-        Transaction {
-            parser: ResponseParser::new(exchange.options.response.parser.clone()),
+    ) -> ResponseReader<'a> {
+        ResponseReader {
+            parser: ResponseParser::new(policy.options.response.parser.clone()),
             splice: BodySplice::Unsupported,
-            is_raw: exchange.options.output.raw,
-            exchange,
+            is_raw: policy.options.output.raw,
+            policy,
             connection,
             output,
             action: NextAction::Deliver(None),
@@ -135,7 +138,7 @@ impl<'a> Transaction<'a> {
             match self.parser.next(&mut input) {
                 Ok(ParserEvent::NeedInput) => break,
                 Ok(ParserEvent::Interim(head)) => self.report_head(&head)?,
-                Ok(ParserEvent::Note(note)) => self.exchange.warn(&note),
+                Ok(ParserEvent::Note(note)) => self.policy.warn(&note),
                 Ok(ParserEvent::Body(bytes)) => {
                     if !self.is_raw {
                         self.output.write(bytes)?;
@@ -152,7 +155,7 @@ impl<'a> Transaction<'a> {
                 Ok(ParserEvent::Done) => {
                     if !input.is_empty() && !self.is_raw {
                         let n = input.len();
-                        self.exchange.warn(&format!("{n} bytes after the end of the response"));
+                        self.policy.warn(&format!("{n} bytes after the end of the response"));
                     }
                     return Ok(true);
                 }
@@ -165,7 +168,7 @@ impl<'a> Transaction<'a> {
     /// With `--raw` the bytes of a malformed response are copied; otherwise it fails.
     fn on_error(&mut self, error: &Error) -> Result<(), Failure> {
         if self.is_raw && matches!(error.code, ExitCode::Protocol | ExitCode::Limit) {
-            self.exchange.warn(&format!("{error}; the rest is copied without parsing"));
+            self.policy.warn(&format!("{error}; the rest is copied without parsing"));
             self.raw_passthrough = true;
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! One request with what its response is compared to, and the decision at the response's head.
+//! Decides at the head of a response what is done about it.
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ impl NextAction {
     }
 }
 
-/// One request with what its response is compared to.
-pub struct Exchange<'a> {
+/// One request, and what its response is compared to.
+pub struct ResponsePolicy<'a> {
     pub options: &'a FetchOptions,
     /// Receives warnings and the event of the head.
     pub report: &'a Report,
@@ -59,7 +59,7 @@ pub struct Exchange<'a> {
     pub has_file: bool,
 }
 
-impl Exchange<'_> {
+impl ResponsePolicy<'_> {
     /// Decides what is done about the response with `head` and `length` bytes of body.
     ///
     /// Fails at [`Phase::Receive`](crate::error::Phase::Receive): 47 for a redirect that is not

@@ -2,14 +2,14 @@
 
 use std::io;
 
-use super::transaction::Transaction;
+use super::ResponseReader;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::http::{Error, StreamEnd};
 
-impl Transaction<'_> {
+impl ResponseReader<'_> {
     /// The failure of a response that cannot be parsed.
     pub fn parse_error(&self, error: &Error) -> Failure {
-        let url = self.exchange.url;
+        let url = self.policy.url;
         let failure = error.failure(url);
         let failure = match (self.first_bytes, url.is_tls(), error.code) {
             ([0x15 | 0x16, 3], false, ExitCode::Protocol) => {
@@ -31,7 +31,7 @@ impl Transaction<'_> {
         if let Some(failure) = self.connection.send_failure() {
             return failure;
         }
-        let failure = Failure::new(Phase::Receive, self.exchange.url, e);
+        let failure = Failure::new(Phase::Receive, self.policy.url, e);
         let began = self.connection.bytes_in > 0 || self.connection.is_partly_delivered();
         // The phase of a layer's own failure (TLS) stays.
         if began && failure.phase == Phase::Receive {
