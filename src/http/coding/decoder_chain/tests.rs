@@ -71,7 +71,7 @@ fn zstd(data: &[u8]) -> Vec<u8> {
 }
 
 /// "Hello, brotli! " 20 times, as brotli's reference encoder writes it.
-const BROTLI: &[u8] = include_bytes!("../../../tests/data/http/hello.br");
+const BROTLI: &[u8] = include_bytes!("../../../../tests/data/http/hello.br");
 
 fn text() -> Vec<u8> {
     (0..20_000).flat_map(|n| format!("line {n} of some text\n").into_bytes()).collect()
