@@ -66,8 +66,8 @@ impl Files {
     pub fn transfers(&mut self, rate: Option<u64>) -> [TransferOptions; 2] {
         let Taps { sent, received } = self.hex.take().map(Taps::new).unwrap_or_default();
         [sent, received].map(|tap| {
-            let pace = rate.map(Throttle::new);
-            TransferOptions { pace, tap, ..TransferOptions::default() }
+            let throttle = rate.map(Throttle::new);
+            TransferOptions { throttle, tap, ..TransferOptions::default() }
         })
     }
 }

@@ -52,7 +52,7 @@ fn local_end(options: &SessionOptions, files: Files) -> LocalEnd {
     }
     if let Some(path) = &options.input {
         local.input = LocalFile::named(path.display());
-        local.endless = false;
+        local.has_terminal_input = false;
     }
     if let Some(path) = &options.output {
         local.output = LocalFile::named(path.display());

@@ -45,7 +45,7 @@ impl DuplexObserver for Observer<'_> {
 impl Service for Pipe {
     fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
         let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let options = DuplexOptions { serves: true, ..self.options };
+        let options = DuplexOptions { is_server: true, ..self.options };
         let local = LocalEnd::standard(self.std, &options);
         let (up, down) = (TransferOptions::default(), TransferOptions::default());
         let (sent, received) = (up.meter.clone(), down.meter.clone());

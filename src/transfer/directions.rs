@@ -114,7 +114,7 @@ impl Direction {
     /// Fails when no thread can be created.
     pub(super) fn start_down(mut self, options: DuplexOptions) -> io::Result<()> {
         spawn("down", move || {
-            let moved = if options.serves { self.pump() } else { self.pump_unless_alert() };
+            let moved = if options.is_server { self.pump() } else { self.pump_unless_alert() };
             self.events.send(moved.map_or_else(DirectionState::Failed, |()| DirectionState::Done));
         })?;
         Ok(())

@@ -75,7 +75,7 @@ impl<'a> Duplex<'a> {
 
     /// The session before either direction has started.
     fn session(&self, stream: &Stream, queue: EventQueue) -> Session<'a> {
-        let LocalEnd { reader, input, output, endless, .. } = &self.local;
+        let LocalEnd { reader, input, output, has_terminal_input, .. } = &self.local;
         // A second descriptor of a file, to poll whether it holds more.
         let input_fd = match reader {
             Input::Reader(reader) if input.phase == Phase::File => reader.plain_fd(),
@@ -92,11 +92,11 @@ impl<'a> Duplex<'a> {
             input_fd: input_fd.and_then(|fd| fd.try_clone_to_owned().ok()),
             input: input.clone(),
             output: output.clone(),
-            endless: *endless,
+            has_terminal_input: *has_terminal_input,
             connection: stream.handle.clone(),
             info: stream.info.clone(),
             times: Times::start(self.options.delay),
-            warns: matches!(reader, Input::Null),
+            can_warn_of_silence: matches!(reader, Input::Null),
             options: self.options,
             observer: self.observer,
             shutdown: self.shutdown,
@@ -105,7 +105,7 @@ impl<'a> Duplex<'a> {
 
     /// Closing the returned end cancels the upload from an input that may be silent.
     fn cancel_pipe(&mut self) -> io::Result<Option<PipeWriter>> {
-        if !self.options.serves && self.options.input_timeout.is_none() {
+        if !self.options.is_server && self.options.input_timeout.is_none() {
             return Ok(None);
         }
         let (handle, cancel) = io::pipe()?;

@@ -64,7 +64,7 @@ pub struct LocalEnd {
     pub output: LocalFile,
     /// Whether the input is a terminal, which does not end by itself: the peer's end of stream
     /// then ends the session.
-    pub endless: bool,
+    pub has_terminal_input: bool,
 }
 
 impl LocalEnd {
@@ -80,7 +80,7 @@ impl LocalEnd {
             },
             input: standard(Phase::Stdin, stdin),
             output: standard(Phase::Stdout, stdout),
-            endless: stdin.is_terminal(),
+            has_terminal_input: stdin.is_terminal(),
         }
     }
 }

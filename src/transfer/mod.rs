@@ -11,6 +11,7 @@ pub mod crlf;
 mod directions;
 pub mod duplex;
 mod local;
+mod meter;
 mod options;
 mod outcome;
 #[cfg(target_os = "linux")]
@@ -24,9 +25,7 @@ pub mod throttle;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
@@ -35,58 +34,9 @@ use crate::net::stream_observer::Observation;
 use crate::poll::poll_until;
 
 pub use copy::{is_interrupted, write_counted};
+pub use meter::Meter;
 
-/// Counts the bytes of one direction, readable from any thread.
-#[derive(Debug, Clone, Default)]
-pub struct Meter(Arc<Count>);
-
-#[derive(Debug)]
-struct Count {
-    bytes: AtomicU64,
-    in_flight: AtomicBool,
-    started: Instant,
-    /// Nanoseconds from `started` to the last byte.
-    moved_at: AtomicU64,
-}
-
-impl Default for Count {
-    fn default() -> Count {
-        Count {
-            bytes: AtomicU64::new(0),
-            in_flight: AtomicBool::new(false),
-            started: Instant::now(),
-            moved_at: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Meter {
-    /// Counts `bytes` more.
-    pub fn add(&self, bytes: usize) {
-        self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        let moved_at = self.0.started.elapsed().as_nanos() as u64;
-        self.0.moved_at.store(moved_at, Ordering::Relaxed);
-    }
-
-    /// Bytes so far.
-    pub fn total(&self) -> u64 {
-        self.0.bytes.load(Ordering::Relaxed)
-    }
-
-    /// When bytes were last counted, or the meter was created.
-    pub fn moved_at(&self) -> Instant {
-        self.0.started + Duration::from_nanos(self.0.moved_at.load(Ordering::Relaxed))
-    }
-
-    /// Whether bytes were read from the source that are not delivered yet.
-    pub fn has_in_flight(&self) -> bool {
-        self.0.in_flight.load(Ordering::Relaxed)
-    }
-
-    fn set_in_flight(&self, in_flight: bool) {
-        self.0.in_flight.store(in_flight, Ordering::Relaxed);
-    }
-}
+use throttle::Throttle;
 
 /// What happens to the bytes of one direction.
 #[derive(Default)]
@@ -94,7 +44,7 @@ pub struct TransferOptions {
     /// Counts delivered bytes.
     pub meter: Meter,
     /// Limits the rate.
-    pub pace: Option<throttle::Throttle>,
+    pub throttle: Option<Throttle>,
     /// Pause after each line.
     pub line_delay: Option<Duration>,
     /// Changes the bytes.
@@ -122,8 +72,8 @@ impl TransferOptions {
     /// Waits until `bytes` may be transferred, and passes them to the tap: before they are sent, or a
     /// quick answer would be observed first.
     pub fn begin(&mut self, bytes: &[u8]) {
-        if let Some(pace) = &mut self.pace {
-            pace.wait_for(bytes.len());
+        if let Some(throttle) = &mut self.throttle {
+            throttle.wait_for(bytes.len());
         }
         if let Some(tap) = &mut self.tap {
             tap.on_bytes(bytes);
@@ -132,7 +82,7 @@ impl TransferOptions {
 
     /// How many of `max` bytes may be transferred together.
     pub fn chunk_size(&self, max: usize) -> usize {
-        self.pace.as_ref().map_or(max, |pace| pace.chunk_size().min(max))
+        self.throttle.as_ref().map_or(max, |throttle| throttle.chunk_size().min(max))
     }
 
     /// Why the bytes pass through a buffer, for the trace.
@@ -148,8 +98,8 @@ impl TransferOptions {
 
     /// Whether nothing reads or changes the bytes, so that they may stay in the kernel.
     fn can_stay_in_kernel(&self) -> bool {
-        let is_paced = self.pace.is_some() || self.line_delay.is_some();
-        !is_paced && self.filter.is_none() && self.tap.is_none()
+        let is_throttled = self.throttle.is_some() || self.line_delay.is_some();
+        !is_throttled && self.filter.is_none() && self.tap.is_none()
     }
 }
 

@@ -53,7 +53,7 @@ pub struct DuplexOptions {
     /// Whether a server runs the session. The local reader then outlives it, and must not be left
     /// blocked; a shutdown lets it finish what is in flight, because the server's drain resets what
     /// takes too long. Otherwise a shutdown ends the session immediately.
-    pub serves: bool,
+    pub is_server: bool,
 }
 
 /// Callbacks of a running session.

@@ -1,5 +1,11 @@
 //! A session of two running directions: what it waits for, and how it closes the connection. When
-//! it is over is decided in `step`.
+//! it is over is decided in `step`, by the deadlines in `deadlines`.
+//!
+//! In flight are bytes that were read from one end and not delivered at the other. A session is
+//! *quiescent* while nothing is in flight, *quiet* when that has been so for [`IDLE_AFTER`], and *idle*
+//! since the last byte moved. A peer is *silent* since it last sent a byte.
+//!
+//! [`IDLE_AFTER`]: crate::net::activity::IDLE_AFTER
 
 use std::cell::Cell;
 use std::io::PipeWriter;
@@ -53,7 +59,7 @@ pub(super) struct Session<'a> {
     /// The local input, if it is a file other than stdin.
     pub(super) input_fd: Option<OwnedFd>,
     /// Whether the local input is a terminal.
-    pub(super) endless: bool,
+    pub(super) has_terminal_input: bool,
     pub(super) connection: ConnectionHandle,
     pub(super) info: ConnectionInfo,
     pub(super) options: DuplexOptions,
@@ -61,7 +67,7 @@ pub(super) struct Session<'a> {
     pub(super) shutdown: &'a Shutdown,
     pub(super) times: Times,
     /// Whether a silent peer is still to be warned about.
-    pub(super) warns: bool,
+    pub(super) can_warn_of_silence: bool,
 }
 
 /// When what happened in a session, apart from its bytes.
@@ -104,7 +110,7 @@ impl Session<'_> {
     pub(super) fn run(mut self) -> DuplexOutcome {
         let outcome = self.wait_until_over();
         self.cancel = None;
-        if self.options.serves {
+        if self.options.is_server {
             self.upload.take().map(JoinHandle::join);
         }
         outcome
@@ -175,7 +181,7 @@ impl Session<'_> {
     /// Warns once about a peer that may be waiting for our end of stream.
     fn warn_if_silent(&mut self) {
         if self.silence_deadline().is_some_and(has_passed) {
-            self.warns = false;
+            self.can_warn_of_silence = false;
             self.observer.peer_silent_without_input();
         }
     }
@@ -195,7 +201,7 @@ impl Session<'_> {
     fn send_eof_without_input(&mut self) {
         let is_due = || {
             matches!(self.down, DirectionState::Done)
-                || self.drains() && self.is_quiet()
+                || self.is_draining() && self.is_quiet()
                 || self.input_deadline().is_some_and(has_passed)
                 || self.has_lingered()
         };
@@ -225,7 +231,7 @@ impl Session<'_> {
             return Ok(());
         };
         let deadline = earliest(deadline, self.own_deadline());
-        if self.drains() {
+        if self.is_draining() {
             // The shutdown has happened: it is no event any more.
             poll_until(&mut fds, deadline).map(drop)
         } else {
@@ -240,7 +246,7 @@ impl Session<'_> {
         let all_received = matches!(self.down, DirectionState::Done);
         match &outcome.outcome {
             Ok(()) if all_sent || all_received => {
-                if self.options.serves {
+                if self.options.is_server {
                     self.connection.shutdown();
                 }
             }
@@ -252,7 +258,7 @@ impl Session<'_> {
     }
 
     fn is_all_sent(&self) -> bool {
-        matches!(self.up, DirectionState::Done) || self.endless
+        matches!(self.up, DirectionState::Done) || self.has_terminal_input
     }
 }
 

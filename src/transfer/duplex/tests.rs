@@ -38,7 +38,7 @@ fn local(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> LocalEnd {
         writer: Box::new(FdStream(writer.into())),
         input: LocalFile::named("in"),
         output: LocalFile::named("out"),
-        endless: false,
+        has_terminal_input: false,
     }
 }
 
@@ -78,7 +78,7 @@ fn either_side_ends_first_and_nothing_is_lost() {
         let (mut display, output) = io::pipe().unwrap();
         let (up, down) =
             [rng.in_range(MAX_SENT), rng.in_range(MAX_SENT)].map(|n| rng.bytes(n)).into();
-        let serves = rng.in_range(2) == 0;
+        let is_server = rng.in_range(2) == 0;
         let [mut up_rng, mut down_rng] = [rng.split(), rng.split()];
         let (done, outcome) = channel();
         thread::spawn(move || {
@@ -86,7 +86,7 @@ fn either_side_ends_first_and_nothing_is_lost() {
             done.send(run(
                 stream,
                 local(input, output),
-                DuplexOptions { serves, ..DuplexOptions::default() },
+                DuplexOptions { is_server, ..DuplexOptions::default() },
                 &shutdown,
             ))
         });
@@ -239,14 +239,14 @@ fn shutdown_or_reset_ends_session_at_any_moment() {
         let (input, user) = io::pipe().unwrap();
         let (display, output) = io::pipe().unwrap();
         let shutdown = Shutdown::new(None).unwrap();
-        let serves = rng.in_range(2) == 0;
+        let is_server = rng.in_range(2) == 0;
         let (done, outcome) = channel();
         let trigger = shutdown.clone();
         thread::spawn(move || {
             done.send(run(
                 stream,
                 local(input, output),
-                DuplexOptions { serves, ..DuplexOptions::default() },
+                DuplexOptions { is_server, ..DuplexOptions::default() },
                 &shutdown,
             ))
         });

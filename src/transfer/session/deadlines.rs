@@ -20,7 +20,7 @@ impl Session<'_> {
         let now = Instant::now();
         let tick = self.observer.needs_ticks().then(|| now + TICK);
         // Past the silence something is still in flight.
-        let quiet = self.drains().then(|| (self.moved_at() + IDLE_AFTER).max(now + ACK_POLL));
+        let quiet = self.is_draining().then(|| (self.moved_at() + IDLE_AFTER).max(now + ACK_POLL));
         // Past the input timeout something is still in flight.
         let input = self.input_deadline().map(|deadline| deadline.max(now + ACK_POLL));
         earliest(earliest(tick, quiet), earliest(self.silence_deadline(), input))
@@ -28,7 +28,7 @@ impl Session<'_> {
 
     /// When a silent peer is to be warned about.
     pub(super) fn silence_deadline(&self) -> Option<Instant> {
-        let may_warn = self.warns && matches!(self.down, DirectionState::Running);
+        let may_warn = self.can_warn_of_silence && matches!(self.down, DirectionState::Running);
         may_warn.then(|| self.moved_at() + SILENCE_LIMIT)
     }
 
@@ -80,8 +80,8 @@ impl Session<'_> {
     }
 
     /// Whether a shutdown has begun that lets the session finish.
-    pub(super) fn drains(&self) -> bool {
-        self.options.serves && self.shutdown.reason().is_some()
+    pub(super) fn is_draining(&self) -> bool {
+        self.options.is_server && self.shutdown.reason().is_some()
     }
 
     /// When the last byte moved, or the first was allowed to. A slow peer takes long until there is

@@ -35,11 +35,11 @@ impl Session<'_> {
     /// | Failed to write | send error after 2 s | send error | send error | output error |
     /// | HalfCloseFailed | shutdown error; 60 ms later when the peer is gone | as Done when the peer is gone, else shutdown error | receive error | output error |
     ///
-    /// Before all of this: a shutdown finishes the session, immediately or (`serves`) as soon as
+    /// Before all of this: a shutdown finishes the session, immediately or (`is_server`) as soon as
     /// nothing is in flight, and so does a closed stdout.
     pub(super) fn next_step(&self) -> SessionStep {
         if let Some(reason) = self.shutdown.reason()
-            && (!self.options.serves || self.is_quiet())
+            && (!self.options.is_server || self.is_quiet())
         {
             return SessionStep::Finish(self.shut_down(reason));
         }
@@ -126,7 +126,7 @@ impl Session<'_> {
     /// After the peer's end of stream.
     fn only_sending(&self) -> SessionStep {
         let exit_at = self.exit_deadline();
-        if self.endless || exit_at.is_some_and(has_passed) {
+        if self.has_terminal_input || exit_at.is_some_and(has_passed) {
             return SessionStep::Finish(self.completed());
         }
         if !reader_closed(self.connection.socket().as_fd()) {
@@ -167,7 +167,7 @@ impl Session<'_> {
 
     /// A shutdown: 130, 143 or 28, unless a server's session is complete.
     fn shut_down(&self, reason: ShutdownReason) -> DuplexOutcome {
-        if self.options.serves && self.is_all_sent() {
+        if self.options.is_server && self.is_all_sent() {
             return DuplexOutcome::success(reason.into());
         }
         let sends = matches!(self.up, Running) && self.connection.unacked_bytes() > 0;

@@ -90,14 +90,14 @@ impl Fixture {
             input: LocalFile::named("in"),
             output: LocalFile::named("out"),
             input_fd: Some(input.into()),
-            endless: false,
+            has_terminal_input: false,
             connection: handle,
             info,
             options: DuplexOptions::default(),
             observer: calls,
             shutdown: Box::leak(Box::new(Shutdown::new(None).unwrap())),
             times: Times::start(Duration::ZERO),
-            warns: false,
+            can_warn_of_silence: false,
         };
         Fixture { session, peer: Some(peer), user, calls }
     }
@@ -334,10 +334,11 @@ fn end_of_input_closes_by_its_option() {
 
 #[test]
 fn peers_end_closes_a_terminal_or_by_option() {
-    for (endless, exit_on_eof) in [(true, None), (false, Some(Duration::ZERO))] {
+    for (has_terminal_input, exit_on_eof) in [(true, None), (false, Some(Duration::ZERO))] {
         let mut session = Fixture::tcp();
         session.on_event(Down(Done));
-        (session.endless, session.options.exit_on_eof) = (endless, exit_on_eof);
+        (session.has_terminal_input, session.options.exit_on_eof) =
+            (has_terminal_input, exit_on_eof);
         assert_eq!(code(&session), (EndedBy::Peer, None));
     }
 }
@@ -444,7 +445,7 @@ fn shutdown_ends_the_session_immediately_unless_it_finishes() {
         (Done, true, None),
     ] {
         let mut session = Fixture::tcp();
-        (session.up, session.options.serves) = (up, finishes);
+        (session.up, session.options.is_server) = (up, finishes);
         session.shutdown.trigger(ShutdownReason::Terminate);
         if finishes {
             assert_eq!(deadline(&session), None, "bytes may be in flight");
@@ -497,7 +498,7 @@ fn without_input_our_end_follows_the_peers() {
 #[test]
 fn silent_peer_is_warned_about_once() {
     let mut session = Fixture::tcp();
-    session.warns = true;
+    session.can_warn_of_silence = true;
     session.warn_if_silent();
     assert_eq!(session.own_deadline(), Some(session.moved_at() + SILENCE_LIMIT));
     assert_eq!(session.calls.silent.load(Ordering::Relaxed), 0);
