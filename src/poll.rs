@@ -77,7 +77,7 @@ pub fn wake(wake_tx: impl AsFd) {
     let _ = (0..MAX_WAKE_WRITES).any(|_| rustix::io::write(&wake_tx, b"!").is_ok());
 }
 
-/// Empties the first end of a wake pipe, so that it is no longer readable.
+/// Empties the reading end of a wake pipe, so that it is no longer readable.
 pub fn clear(wake_rx: impl AsFd) {
     let mut buffer = [0; 64];
     while matches!(rustix::io::read(&wake_rx, &mut buffer), Ok(n) if n == buffer.len()) {}

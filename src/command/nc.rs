@@ -24,14 +24,14 @@ use crate::report::event::Event;
 use crate::report::netcat::NetcatWords;
 use crate::service::exec::Exec;
 use crate::usage::netcat::{Datagrams, NetcatLine, NetcatMode, translate};
-use crate::usage::{self, netcat_flags};
+use crate::usage::{self, netcat_table};
 
 /// How long a program may run on after its connection is closed.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Arguments of nc.
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "sockit nc [FLAGS] [HOST] [PORT]", after_help = netcat_flags::help())]
+#[command(override_usage = "sockit nc [FLAGS] [HOST] [PORT]", after_help = netcat_table::help())]
 pub struct Args {
     /// Flags and operands of nc.openbsd, and those that only ncat or nc.traditional has
     ///

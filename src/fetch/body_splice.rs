@@ -73,7 +73,7 @@ impl BodySplice {
                 output.count_spliced(Ok(n))?;
             }
             Ok(SpliceOutcome::WouldBlock) => connection.wait_output_writable(to)?,
-            Ok(SpliceOutcome::Unsupported) => {
+            Ok(SpliceOutcome::LeftToCopy) => {
                 *self = BodySplice::Unsupported;
                 return Ok(None);
             }

@@ -18,8 +18,9 @@ const MAX_TRAILERS: usize = 200;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Size,
-    /// After the data of a chunk, and after the CR that follows it.
+    /// After the data of a chunk.
     DataEnd,
+    /// After the CR that follows it.
     DataLf,
     Trailers,
 }

@@ -70,9 +70,9 @@ impl Child {
         Ok(self.has_exited())
     }
 
-    /// Waits `grace` for its exit, then sends SIGTERM and finally SIGKILL to its process group; to what
-    /// is `leftover` of the group also if the child itself has exited. Returns its exit status,
-    /// 128 + N for signal N.
+    /// Waits `grace` for its exit, then sends SIGTERM and finally SIGKILL to its process group. With
+    /// [`Leftover::Kill`], what is left of the group gets both signals even if the child itself has
+    /// exited. Returns its exit status, 128 + N for signal N.
     pub fn terminate(mut self, grace: Duration, leftover: Leftover) -> i32 {
         let has_exited = self.exits_by(Instant::now().checked_add(grace));
         if !has_exited || leftover == Leftover::Kill {

@@ -1,4 +1,5 @@
-//! Signals that end the process.
+//! Signals: SIGINT and SIGTERM trigger the shutdown of the run; what is done before a signal ends the
+//! process.
 #![allow(unsafe_code)] // sigaction(2) as a query, and actions that run in a signal handler
 
 use std::io;
@@ -66,12 +67,10 @@ pub fn reset_connections_on_sighup() -> io::Result<()> {
 }
 
 /// Runs `cleanup` before a signal ends this process, also before SIGHUP and SIGQUIT, which end it
-/// by default. Only the first call has an effect.
+/// by default. Only the first call has an effect. Fails when a handler cannot be installed.
 ///
 /// # Safety
 /// `cleanup` must be async-signal-safe (signal-safety(7)).
-///
-/// Fails when a handler cannot be installed.
 pub unsafe fn run_before_termination(cleanup: fn()) -> io::Result<()> {
     let _ = CLEANUP.set(cleanup);
     reset_connections_on_sighup()

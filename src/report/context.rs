@@ -19,7 +19,8 @@ pub struct Context {
 impl Context {
     /// A context whose run may take as long as `limit`, or without a limit.
     ///
-    /// Fails at `Phase::Socket` when no wake pipe can be created.
+    /// Fails at `Phase::Socket` when no wake pipe can be created, or no signal
+    /// handler installed.
     pub fn new(report: &Report, limit: Option<Duration>) -> Result<Context, Failure> {
         let failed = |e| Failure::local_resource("signals", e);
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));

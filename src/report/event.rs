@@ -120,7 +120,7 @@ pub enum Event {
         /// One line.
         message: String,
     },
-    /// A connection of a server failed, or the run.
+    /// A connection of a server, or the run, failed.
     Error(ErrorEvent),
     /// The answer to one question of `resolve`, which is printed on stdout.
     Resolved(Box<LookupReport>),

@@ -54,8 +54,8 @@ impl Palette {
     }
 }
 
-/// The event as text: mostly one line, without its final line end. Text from a peer is escaped
-/// here and in the text functions of the events, and nowhere else.
+/// The event as text: mostly one line, without its final line end. Text from a peer is escaped here and
+/// in the text functions of the events; `netcat` and `connect_steps` escape it in their own lines.
 pub fn line(event: &Event, palette: Palette) -> String {
     match event {
         Event::Listening { local, awaited } => {

@@ -180,7 +180,7 @@ impl AcceptLoop {
         };
         self.conn += 1;
         let conn = self.conn;
-        let stream = match self.prepare(socket, peer.clone()) {
+        let stream = match self.stream_of(socket, peer.clone()) {
             Ok(stream) => stream,
             Err(e) => {
                 self.count_accepted(conn);
@@ -218,7 +218,9 @@ impl AcceptLoop {
         self.per_ip.as_ref().map(|limit| limit.acquire(ip)).transpose()
     }
 
-    fn prepare(&self, socket: Socket, peer: Address) -> io::Result<Stream> {
+    /// The stream of an accepted socket, whose waits are limited by `--idle-timeout`; it is reset if that
+    /// fails.
+    fn stream_of(&self, socket: Socket, peer: Address) -> io::Result<Stream> {
         // Some systems pass the listener's non-blocking mode on (accept(2), BSD).
         #[cfg(not(target_os = "linux"))]
         socket.set_nonblocking(false)?;
@@ -231,6 +233,8 @@ impl AcceptLoop {
     }
 }
 
+/// Ends the open connections of a run that is shut down: after SIGINT and SIGTERM they have `--grace`,
+/// after the time limit of the run none.
 fn drain(
     connections: &ConnectionTracker,
     reason: ShutdownReason,

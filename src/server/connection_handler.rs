@@ -100,7 +100,7 @@ impl ConnectionHandler {
             outcome: EndedBy::Local.into(),
         };
         open.outcome = self.serve_connection(&mut open.connection, &tracked);
-        // A connection that the shutdown of the run ended was ended by the reason of that.
+        // If the shutdown closed the connection, its reason is what ended it.
         if let Some(reason) = shutdown.reason()
             && open.connection.stream.handle.closed_locally()
             && matches!(open.outcome.by, EndedBy::Reset | EndedBy::Signal)

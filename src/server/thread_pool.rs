@@ -1,5 +1,5 @@
 //! A thread pool with one thread per running job; a finished thread waits a few seconds for the
-//! next one.
+//! next one. A panic ends its job, not the thread: it is caught here.
 //!
 //! Creating a thread is most of the cost of a short connection, and on a busy machine a new thread
 //! waits for a scheduler tick where a parked one is woken immediately.

@@ -130,7 +130,7 @@ pub fn pump(
     #[cfg(target_os = "linux")]
     if options.can_stay_in_kernel() {
         match move_in_kernel(from, to, options) {
-            Err(splice::FastPathError::Unsupported) => {}
+            Err(splice::FastPathError::LeftToCopy) => {}
             Err(splice::FastPathError::Failed(e)) => return Err(e),
             Ok(()) => return Ok(()),
         }
@@ -146,24 +146,24 @@ fn move_in_kernel(
     to: &dyn Writer,
     options: &TransferOptions,
 ) -> Result<(), splice::FastPathError> {
-    use splice::FastPathError::Unsupported;
+    use splice::FastPathError::LeftToCopy;
     use strategy::TransferMethod;
     let (Some(source), Some(target)) = (from.plain_fd(), to.plain_fd()) else {
-        return Err(Unsupported);
+        return Err(LeftToCopy);
     };
     let method = strategy::faster_method(source, target)
         .filter(|method| method.suits(from.observation().max(to.observation())))
-        .ok_or(Unsupported)?;
+        .ok_or(LeftToCopy)?;
     tracing::debug!(method = method.name(), "transfer");
     let done = match method {
         TransferMethod::Sendfile => sendfile::run(source, from.end_offset(), target, &|bytes| {
             options.meter.add(bytes);
             report_sendfile(source, bytes, to);
         }),
-        TransferMethod::Splice => splice::direct::run(source, target, options),
-        TransferMethod::Through => splice::through::run(source, target, options),
+        TransferMethod::SpliceDirect => splice::direct::run(source, target, options),
+        TransferMethod::SpliceThrough => splice::through::run(source, target, options),
     };
-    if let Err(Unsupported) = done {
+    if let Err(LeftToCopy) = done {
         let bytes = options.meter.total();
         tracing::debug!(method = method.name(), bytes, "falling back to copy");
     }

@@ -28,14 +28,14 @@ pub(super) fn run(
             return Ok(());
         }
         match rustix::fs::sendfile(socket, file, None, max as usize) {
-            Ok(0) if end.is_some() => return Err(FastPathError::Unsupported),
+            Ok(0) if end.is_some() => return Err(FastPathError::LeftToCopy),
             Ok(0) => return Ok(()),
             Ok(n) => on_sent(n),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 poll_fd(socket, PollFlags::OUT, None).map_err(TransferError::Write)?;
             }
-            Err(e) if is_refusal(&e.into()) => return Err(FastPathError::Unsupported),
+            Err(e) if is_refusal(&e.into()) => return Err(FastPathError::LeftToCopy),
             Err(e @ Errno::IO) => return Err(TransferError::Read(e.into()).into()),
             Err(e) => return Err(TransferError::Write(e.into()).into()),
         }
@@ -104,7 +104,7 @@ mod tests {
         for source in [shrinking, without_size] {
             let (ours, _theirs) = UnixStream::pair().unwrap();
             let meter = Meter::default();
-            assert!(matches!(send(&source, &ours, &meter), Err(FastPathError::Unsupported)));
+            assert!(matches!(send(&source, &ours, &meter), Err(FastPathError::LeftToCopy)));
             let position = rustix::fs::tell(source.plain_fd().unwrap()).unwrap();
             assert_eq!(meter.total(), position);
         }

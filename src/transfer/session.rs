@@ -70,9 +70,9 @@ pub(super) struct Session<'a> {
     pub(super) can_warn_of_silence: bool,
 }
 
-/// When what happened in a session, apart from its bytes.
+/// When the events of a session happened; its bytes are counted by the meters.
 pub(super) struct Times {
-    /// The first end of stream, and its sender.
+    /// Who sent the first end of stream.
     first_eof: Option<EndedBy>,
     /// When the input was sent completely, or the session started.
     input_sent_at: Instant,
@@ -240,7 +240,7 @@ impl Session<'_> {
     }
 
     /// Resets a connection that is not complete, so that the peer cannot take what it received for
-    /// everything. A terminal's input never is complete.
+    /// everything. A terminal's input has no end, so it always counts as sent.
     fn close_connection(&self, outcome: &DuplexOutcome) {
         let all_sent = self.is_all_sent();
         let all_received = matches!(self.down, DirectionState::Done);

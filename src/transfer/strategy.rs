@@ -14,9 +14,9 @@ pub(super) enum TransferMethod {
     /// From a file to a socket.
     Sendfile,
     /// One of the two is a pipe.
-    Splice,
-    /// Neither is a pipe: splice through an own one.
-    Through,
+    SpliceDirect,
+    /// Neither is a pipe: splice through one of its own.
+    SpliceThrough,
 }
 
 impl TransferMethod {
@@ -32,8 +32,8 @@ impl TransferMethod {
     pub(super) fn name(self) -> &'static str {
         match self {
             TransferMethod::Sendfile => "sendfile",
-            TransferMethod::Splice => "splice",
-            TransferMethod::Through => "splice through a pipe",
+            TransferMethod::SpliceDirect => "splice",
+            TransferMethod::SpliceThrough => "splice through a pipe",
         }
     }
 }
@@ -51,10 +51,10 @@ enum FdKind {
 pub(super) fn faster_method(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Option<TransferMethod> {
     match (kind(from)?, kind(to)?) {
         (FdKind::Pipe, FdKind::Socket) | (FdKind::Socket, FdKind::Pipe) => {
-            Some(TransferMethod::Splice)
+            Some(TransferMethod::SpliceDirect)
         }
         (FdKind::File, FdKind::Socket) => Some(TransferMethod::Sendfile),
-        (FdKind::Socket, FdKind::File | FdKind::Null) => Some(TransferMethod::Through),
+        (FdKind::Socket, FdKind::File | FdKind::Null) => Some(TransferMethod::SpliceThrough),
         _ => None,
     }
 }

@@ -13,7 +13,7 @@ pub mod man_page;
 mod meaning;
 pub mod netcat;
 pub mod netcat_argv;
-pub mod netcat_flags;
+pub mod netcat_table;
 mod other_tools;
 mod suggested_line;
 mod tool_flags;

@@ -16,7 +16,7 @@ use crate::flags::exec::ExecFlags;
 use crate::report::netcat::NetcatWords;
 pub use datagrams::Datagrams;
 use flags::{client_flags, datagram_server_flags, server_flags};
-use values::{resolve_source, seconds, take, take_value, usage};
+use values::{resolve_source, seconds, take, take_value, usage_error};
 
 /// How long a UDP port that does not answer is waited for.
 const UDP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -52,20 +52,21 @@ pub enum NetcatMode {
 /// Fails with code 2 on a flag that no dialect has or that cannot be supported, and on operands that
 /// are missing or malformed.
 pub fn translate(args: &[String]) -> Result<NetcatLine, Failure> {
-    let tool = Tool::named("nc").ok_or_else(|| usage("nc is not known"))?;
-    let unknown = |arg: String| usage(format!("invalid option -- '{}'", arg.trim_matches('-')));
+    let tool = Tool::named("nc").ok_or_else(|| usage_error("nc is not known"))?;
+    let unknown =
+        |arg: String| usage_error(format!("invalid option -- '{}'", arg.trim_matches('-')));
     let mut args = ForeignArgs::parse(tool, None, &[], args).map_err(unknown)?;
     if let Some(what) = args.unsupported {
         let command = command(&args);
-        return Err(usage(format!("not available: {what}"))
+        return Err(usage_error(format!("not available: {what}"))
             .with_hint(format!("sockit {command} --help lists what there is instead")));
     }
     let listens = args.has(Setting::Listen);
     if listens && args.has(Setting::Scan) {
-        return Err(usage("cannot use -z and -l"));
+        return Err(usage_error("cannot use -z and -l"));
     }
     if !listens && args.has(Setting::KeepOpen) {
-        return Err(usage("must use -l with -k"));
+        return Err(usage_error("must use -l with -k"));
     }
     let verbose = take(&mut args.flags, "-v");
     let numeric = args.has(Setting::Numeric);
@@ -96,7 +97,7 @@ fn target(args: &ForeignArgs) -> Result<(String, String), Failure> {
     let (host, port) = match (operands.as_slice(), args.get(Setting::Port)) {
         _ if args.has(Setting::Help) => ("", ""),
         ([path], _) if args.has(Setting::Unix) => (*path, ""),
-        (_, _) if args.has(Setting::Unix) => return Err(usage("missing path of the socket")),
+        (_, _) if args.has(Setting::Unix) => return Err(usage_error("missing path of the socket")),
         ([host, port], None) if listens => (*host, *port),
         ([port], None) if listens => (bound, *port),
         ([], Some(port)) if listens => (bound, port),
@@ -104,12 +105,14 @@ fn target(args: &ForeignArgs) -> Result<(String, String), Failure> {
         ([host, port], _) if !listens => (*host, *port),
         ([host, first, ..], _) if scans => (*host, *first),
         ([_, _, _, ..], _) if !listens => {
-            return Err(usage("several ports need -z").with_hint("sockit check HOST:PORT,PORT"));
+            return Err(
+                usage_error("several ports need -z").with_hint("sockit check HOST:PORT,PORT")
+            );
         }
-        _ => return Err(usage("missing port number").with_hint("sockit nc HOST PORT")),
+        _ => return Err(usage_error("missing port number").with_hint("sockit nc HOST PORT")),
     };
     if is_range(port) && !scans {
-        return Err(usage("several ports need -z").with_hint("sockit check HOST:PORT-PORT"));
+        return Err(usage_error("several ports need -z").with_hint("sockit check HOST:PORT-PORT"));
     }
     Ok((host.to_string(), port.to_string()))
 }
@@ -176,7 +179,7 @@ fn address(args: &ForeignArgs, host: &str, port: &str) -> Result<Vec<String>, Fa
         line.extend(args.get(Setting::Broadcast).map(|_| "--broadcast".to_string()));
     } else if !args.has(Setting::Udp) {
         let proxy = proxy(args).map_err(|what| {
-            usage(format!("not available: {}", what.unwrap_or("this protocol of a proxy")))
+            usage_error(format!("not available: {}", what.unwrap_or("this protocol of a proxy")))
         })?;
         // An empty URL ignores the variables of the environment, as netcat does.
         push_flag(&mut line, "--proxy", Some(proxy.as_deref().unwrap_or_default()));

@@ -1,7 +1,7 @@
 //! Other tools whose command lines are translated.
 
 use super::meaning::Meaning;
-use super::netcat_flags;
+use super::netcat_table;
 use super::tool_flags::{self, Flags};
 
 /// A tool whose command lines are translated.
@@ -110,7 +110,7 @@ impl Tool {
 
     /// All its flags and what they mean.
     pub fn rows(&self) -> impl Iterator<Item = (&'static str, Meaning)> {
-        let netcat = (self.operands == Operands::Connection).then_some(netcat_flags::ALL);
+        let netcat = (self.operands == Operands::Connection).then_some(netcat_table::ALL);
         let netcat = netcat.into_iter().flatten().map(|flag| (flag.names, flag.meaning));
         self.flags.iter().copied().chain(netcat)
     }

@@ -14,7 +14,7 @@ const fn setting(setting: Setting) -> Meaning {
 const BODY: Meaning = Unsupported("a request with a body; http-get sends GET and HEAD");
 const TREE: Meaning = Unsupported("recursive downloads");
 
-/// Flags of curl that are typed after tcp-client; netcat_flags has those of the netcats.
+/// Flags of curl that are typed after tcp-client; netcat_table has those of the netcats.
 pub const NETCAT: Flags = &[
     ("--max-time=", Value("--timeout")),
     ("--sni=", Value("--server-name")),

@@ -60,7 +60,7 @@ fn refusal(conn: &ProxyConn<'_>, head: &Head, target: &Target) -> Failure {
     }
 }
 
-/// Reads one header including its blank conn, and nothing after it.
+/// Reads one response head with its blank line, and nothing after it.
 fn read_head(conn: &mut ProxyConn<'_>) -> Result<Head, Failure> {
     let mut reader = HeadReader::new(MAX_HEADER, Leniency::Strict);
     let mut piece = [0; 4096];

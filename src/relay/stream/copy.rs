@@ -66,7 +66,7 @@ fn splice_all(
         match pipe.fill(socket, PIPE_SIZE).map_err(TransferError::Read)? {
             SpliceOutcome::Moved(_) => {}
             SpliceOutcome::WouldBlock => from.wait().map_err(TransferError::Read)?,
-            SpliceOutcome::Unsupported => return Ok(true),
+            SpliceOutcome::LeftToCopy => return Ok(true),
         }
         while !pipe.is_empty() {
             let n = to.write_with(|socket| pipe.drain(socket)).map_err(TransferError::Write)?;

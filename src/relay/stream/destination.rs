@@ -43,7 +43,7 @@ impl RelayDestination {
     /// Does what the end of the source, or of the faults, requires.
     pub fn end(&mut self, end: DirectionEnd) {
         match end {
-            DirectionEnd::Eof => self.pass_end(),
+            DirectionEnd::Eof => self.pass_half_close(),
             DirectionEnd::Closed => self.close(),
             DirectionEnd::Reset => self.reset(),
             DirectionEnd::Discarded => self.keep_open(),
@@ -51,7 +51,7 @@ impl RelayDestination {
     }
 
     /// Half-closes the destination, then watches the source.
-    fn pass_end(&mut self) {
+    fn pass_half_close(&mut self) {
         self.state.set_stream_ended(self.direction, source_of(self.direction));
         // Before the half-close, or the answer to it would seem to come first.
         self.log.half_closed(self.direction);

@@ -84,7 +84,7 @@ impl Room {
         }
     }
 
-    /// Renames a member. Fails with the reason for the member.
+    /// Renames a member. Fails with the text for the member.
     pub fn rename(&self, conn: u64, name: &str) -> Result<(), String> {
         check_name(name)?;
         let mut members = self.lock();

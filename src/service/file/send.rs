@@ -78,6 +78,7 @@ impl SendFile {
         if let Some(socket) = connection.stream.writer.plain_fd()
             && connection.stream.writer.observation() < Observation::Bytes
         {
+            use crate::transfer::splice::is_refusal;
             use rustix::io::Errno;
             let mut offset = range.offset;
             let max = usize::try_from(range.remaining).unwrap_or(SENDFILE_SIZE).min(SENDFILE_SIZE);
@@ -90,7 +91,7 @@ impl SendFile {
                     return Ok(n);
                 }
                 // Not supported by the file system: read and write instead.
-                Err(Errno::INVAL | Errno::NOSYS) => {}
+                Err(e) if is_refusal(&e.into()) => {}
                 Err(Errno::INTR) => return self.send_chunk(connection, range),
                 Err(e @ Errno::IO) => return Err(self.failure(io::Error::from(e))),
                 Err(e) => return Err(connection.send_failed(e.into())),

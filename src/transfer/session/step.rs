@@ -60,7 +60,7 @@ impl Session<'_> {
                 self.after_grace(SEND_ERROR_GRACE, || self.receive_failed(e))
             }
             (_, Failed(TransferError::Read(e))) => SessionStep::Finish(self.receive_failed(e)),
-            (HalfCloseFailed(e), _) => self.after_finish_error(e),
+            (HalfCloseFailed(e), _) => self.after_failed_half_close(e),
             (Done, Done) => self.after_both_ends(),
             (Done | NoInput(_), Running) => self.only_receiving(),
             (Running, Done) => self.only_sending(),
@@ -69,7 +69,7 @@ impl Session<'_> {
     }
 
     /// A peer that is gone needs no half-close, and its end of stream arrives within the grace.
-    fn after_finish_error(&self, e: &io::Error) -> SessionStep {
+    fn after_failed_half_close(&self, e: &io::Error) -> SessionStep {
         use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
         let is_gone = matches!(e.kind(), NotConnected | BrokenPipe | ConnectionReset);
         if is_gone && matches!(self.down, Done) {

@@ -23,11 +23,11 @@ impl BoundedSplice {
     /// Prepares to move bytes from the socket `from` to `to`; `None` if this pair needs a copy.
     pub fn between(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Option<BoundedSplice> {
         let pipe = match faster_method(from, to)? {
-            TransferMethod::Splice => {
+            TransferMethod::SpliceDirect => {
                 enlarge(to);
                 None
             }
-            TransferMethod::Through => Some(SplicePipe::new(PIPE_SIZE)?),
+            TransferMethod::SpliceThrough => Some(SplicePipe::new(PIPE_SIZE)?),
             TransferMethod::Sendfile => return None,
         };
         Some(BoundedSplice { pipe, is_refused: false })
@@ -44,7 +44,7 @@ impl BoundedSplice {
         max: u64,
     ) -> Result<SpliceOutcome, TransferError> {
         if self.is_refused {
-            return Ok(SpliceOutcome::Unsupported);
+            return Ok(SpliceOutcome::LeftToCopy);
         }
         let max = usize::try_from(max).unwrap_or(PIPE_SIZE).min(PIPE_SIZE);
         let Some(pipe) = &mut self.pipe else {
@@ -54,7 +54,7 @@ impl BoundedSplice {
         let outcome = pipe.fill(from, max).map_err(TransferError::Read)?;
         match pipe.drain_all(to, |_| {}) {
             Ok(()) => {}
-            Err(FastPathError::Unsupported) => self.is_refused = true,
+            Err(FastPathError::LeftToCopy) => self.is_refused = true,
             Err(FastPathError::Failed(e)) => return Err(e),
         }
         Ok(outcome)
@@ -84,7 +84,7 @@ mod tests {
         (&ours).read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "rest");
         let moved = splice.move_some(ours.as_fd(), inlet.as_fd(), 4).unwrap();
-        assert!(matches!(moved, SpliceOutcome::Unsupported), "{moved:?}");
+        assert!(matches!(moved, SpliceOutcome::LeftToCopy), "{moved:?}");
     }
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
             let moved = splice.move_some(ours.as_fd(), file.as_fd(), 4000).unwrap();
             assert!(matches!(moved, SpliceOutcome::Moved(4000)), "{moved:?}");
             let moved = splice.move_some(ours.as_fd(), file.as_fd(), 1000).unwrap();
-            assert_eq!(matches!(moved, SpliceOutcome::Unsupported), append, "{moved:?}");
+            assert_eq!(matches!(moved, SpliceOutcome::LeftToCopy), append, "{moved:?}");
             let written = if append { 4000 } else { 5000 };
             assert_eq!(std::fs::read(&path).unwrap(), vec![7; written]);
         }

@@ -17,17 +17,17 @@ pub enum SpliceOutcome {
     WouldBlock,
     /// Nothing: the kernel does not do this for these two, or no more of it. The stream has ended,
     /// or is at a TCP urgent mark: only recv(2) finds out which.
-    Unsupported,
+    LeftToCopy,
 }
 
 impl SpliceOutcome {
     /// The meaning of the result of [`splice`]; errors are those of one of the two ends.
     pub(super) fn of(result: io::Result<usize>) -> io::Result<SpliceOutcome> {
         match result {
-            Ok(0) => Ok(SpliceOutcome::Unsupported),
+            Ok(0) => Ok(SpliceOutcome::LeftToCopy),
             Ok(n) => Ok(SpliceOutcome::Moved(n)),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(SpliceOutcome::WouldBlock),
-            Err(e) if is_refusal(&e) => Ok(SpliceOutcome::Unsupported),
+            Err(e) if is_refusal(&e) => Ok(SpliceOutcome::LeftToCopy),
             Err(e) => Err(e),
         }
     }
@@ -36,7 +36,7 @@ impl SpliceOutcome {
 /// Why the kernel moves no more.
 pub(in crate::transfer) enum FastPathError {
     /// It does not do this for these two, or no more of it; everything it took has been delivered.
-    Unsupported,
+    LeftToCopy,
     /// One end failed.
     Failed(TransferError),
 }
@@ -59,7 +59,7 @@ pub(super) fn splice(
 
 /// Whether the kernel does not support the call for these two ends (splice(2), sendfile(2)), or does
 /// not report which of them failed: a copy finds out.
-pub(in crate::transfer) fn is_refusal(error: &io::Error) -> bool {
+pub fn is_refusal(error: &io::Error) -> bool {
     use Errno as E;
     matches!(
         Errno::from_io_error(error),

@@ -35,12 +35,12 @@ pub(in crate::transfer) fn run(
                 stalled = false;
             }
             // Both ends are ready and nothing moves: how a non-blocking socket returns at the mark.
-            SpliceOutcome::WouldBlock if stalled => return Err(FastPathError::Unsupported),
+            SpliceOutcome::WouldBlock if stalled => return Err(FastPathError::LeftToCopy),
             SpliceOutcome::WouldBlock => {
                 wait_for_both(from, to).map_err(TransferError::Read)?;
                 stalled = true;
             }
-            SpliceOutcome::Unsupported => return Err(FastPathError::Unsupported),
+            SpliceOutcome::LeftToCopy => return Err(FastPathError::LeftToCopy),
         }
     }
     Ok(())

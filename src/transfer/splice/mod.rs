@@ -3,7 +3,7 @@
 //! | ends | file |
 //! |---|---|
 //! | pipe → socket, socket → pipe | `direct` |
-//! | socket → file or null device: through an own pipe | `through` |
+//! | socket → file or null device: through a pipe of its own | `through` |
 //! | a limited part of a socket → pipe, file or null device | `bounded` |
 //! | socket → socket, both non-blocking | `pipe`, of which relay has one per direction |
 //!
@@ -17,6 +17,6 @@ mod pipe;
 pub(super) mod through;
 
 pub use bounded::BoundedSplice;
-pub use call::SpliceOutcome;
-pub(super) use call::{FastPathError, is_refusal};
+pub(super) use call::FastPathError;
+pub use call::{SpliceOutcome, is_refusal};
 pub use pipe::SplicePipe;

@@ -68,7 +68,7 @@ impl SplicePipe {
 
     /// Moves all of the content to `to`, and reports each part to `delivered`.
     ///
-    /// [`FastPathError::Unsupported`] if the kernel refuses: the content is copied then.
+    /// [`FastPathError::LeftToCopy`] if the kernel refuses: the content is copied then.
     pub(super) fn drain_all(
         &mut self,
         to: BorrowedFd<'_>,
@@ -81,7 +81,7 @@ impl SplicePipe {
                 // A file opened for appending, for example.
                 Ok(_) | Err(_) => {
                     self.copy_all(to, delivered)?;
-                    return Err(FastPathError::Unsupported);
+                    return Err(FastPathError::LeftToCopy);
                 }
             }
         }

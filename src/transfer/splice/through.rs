@@ -1,4 +1,4 @@
-//! Splices everything from a socket to a file or the null device, through an own pipe.
+//! Splices everything from a socket to a file or the null device, through a pipe of its own.
 
 use std::os::fd::BorrowedFd;
 
@@ -15,7 +15,7 @@ pub(in crate::transfer) fn run(
     to: BorrowedFd<'_>,
     options: &TransferOptions,
 ) -> Result<(), FastPathError> {
-    let mut pipe = SplicePipe::new(PIPE_SIZE).ok_or(FastPathError::Unsupported)?;
+    let mut pipe = SplicePipe::new(PIPE_SIZE).ok_or(FastPathError::LeftToCopy)?;
     while options.wait_readable(Some(from)).map_err(TransferError::Read)? {
         match pipe.fill(from, PIPE_SIZE).map_err(TransferError::Read)? {
             SpliceOutcome::Moved(_) => {
@@ -27,7 +27,7 @@ pub(in crate::transfer) fn run(
             SpliceOutcome::WouldBlock => {
                 poll_fd(from, PollFlags::IN, None).map_err(TransferError::Read)?;
             }
-            SpliceOutcome::Unsupported => return Err(FastPathError::Unsupported),
+            SpliceOutcome::LeftToCopy => return Err(FastPathError::LeftToCopy),
         }
     }
     Ok(())
@@ -58,7 +58,7 @@ mod tests {
         let options = TransferOptions::default();
         let sender = thread::spawn(move || theirs.write_all(&content()));
         let done = run(ours.as_fd(), to.as_fd(), &options);
-        assert!(matches!(done, Err(FastPathError::Unsupported)));
+        assert!(matches!(done, Err(FastPathError::LeftToCopy)));
         sender.join().unwrap().unwrap();
         assert!(std::fs::read(&path).unwrap() == content());
         assert_eq!(options.meter.total(), SIZE as u64);

@@ -13,7 +13,7 @@ use crate::usage::meaning::Setting;
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A usage error of netcat.
-pub fn usage(why: impl Into<String>) -> Failure {
+pub fn usage_error(why: impl Into<String>) -> Failure {
     Failure::usage(Phase::Socket, "", why.into())
 }
 
@@ -49,7 +49,7 @@ pub fn resolve_source(args: &mut ForeignArgs, protocol: &str) -> Result<(), Fail
 /// Fails with code 2 if it is malformed.
 pub fn seconds(flag: &str, word: Option<&str>) -> Result<Option<Duration>, Failure> {
     let parsed = word.map(values::duration).transpose();
-    parsed.map_err(|why| usage(format!("{flag}: {why}")))
+    parsed.map_err(|why| usage_error(format!("{flag}: {why}")))
 }
 
 /// A duration as a flag has it.

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::thread;
 use std::time::Duration;
 
-use sockit::usage::netcat_flags;
+use sockit::usage::netcat_table;
 
 use crate::docs::tables::read;
 use crate::support::peer::{self, Peer};
@@ -158,7 +158,7 @@ fn ssl_accepts_any_certificate_unless_it_is_to_be_verified() {
 fn document_and_help_list_every_flag() {
     let (document, help) = (read("docs/nc.md"), sockit("nc --help").run().text());
     let words: String = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    for flag in netcat_flags::ALL {
+    for flag in netcat_table::ALL {
         let names: Vec<String> =
             flag.names.split(' ').map(|name| format!("`{}`", name.replace('=', " X"))).collect();
         let row = format!("| {} | {} | {} |", names.join(", "), flag.dialects, flag.how());
