@@ -106,7 +106,7 @@ fn tail_before_close_reaches_a_slow_reader() {
 }
 
 #[test]
-fn one_byte_writes_arrive() {
+fn writes_of_one_byte_are_relayed() {
     on_all_routes(|route| {
         let Ends { client, server } = route.connect();
         let bytes = pattern(3000);

@@ -432,7 +432,7 @@ fn log_lines_do_not_share_a_line_with_the_prompt() {
 }
 
 #[test]
-fn output_of_a_prompt_goes_to_a_file_or_nowhere() {
+fn prompt_output_goes_to_a_file_or_is_discarded() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("replies");
     let server = sockit("tcp-server").serve();

@@ -242,7 +242,7 @@ fn pipe_serves_one_client_at_a_time() {
 }
 
 #[test]
-fn one_write_is_one_message() {
+fn write_without_line_end_is_one_message() {
     // The tutorials' client writes without line ends: one write is one message.
     let server = serve("--service ack --messages 1");
     let mut client = connect(server.addr());
@@ -252,7 +252,7 @@ fn one_write_is_one_message() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn long_message_over_tls_is_one() {
+fn message_over_tls_in_several_records_is_one_message() {
     let server = serve("--tls");
     let run = sockit("tcp-client --tls --insecure -q --send")
         .arg("y".repeat(40_000))

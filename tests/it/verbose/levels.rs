@@ -26,7 +26,7 @@ fn server_traces_each_connection_by_its_number() {
 }
 
 #[test]
-fn levels_add_up() {
+fn each_level_contains_the_lower_ones() {
     let lines = |flag: &str| {
         let echo = peer::echoes();
         let run = sockit("tcp-client").and(flag).to(echo.addr()).stdin("x").run();

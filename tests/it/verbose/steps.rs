@@ -135,7 +135,7 @@ fn reset_by_the_peer_has_its_reason_on_a_server() {
 }
 
 #[test]
-fn nothing_changes_without_v() {
+fn log_without_v_has_no_steps() {
     let server = sockit("tcp-server --service echo --once").serve();
     let run = sockit("tcp-client").to(server.addr()).stdin("hello").run();
     run.exits(0).prints("hello").logs_nothing();
