@@ -73,14 +73,11 @@ pub fn line(event: &Event, palette: Palette) -> String {
         }
         Event::Sent(transfer) => transfer.sent(),
         Event::Received(transfer) => transfer.received(),
-        Event::EndOfStream { peer, by, .. } => match by {
-            Side::Local => format!("Sent end of stream to {}", escape(peer)),
-            _ => format!("Received end of stream from {}", escape(peer)),
-        },
-        Event::Request { lines, .. } => {
-            let lines = lines.iter().map(|line| format!("> {}", escape(line)));
-            lines.collect::<Vec<_>>().join("\n")
+        Event::EndOfStream { peer, by: Side::Local, .. } => {
+            format!("Sent end of stream to {}", escape(peer))
         }
+        Event::EndOfStream { peer, .. } => format!("Received end of stream from {}", escape(peer)),
+        Event::Request { lines, .. } => request(lines),
         Event::Totals(totals) => totals.line(),
         Event::Ping(ping) => ping.lines(),
         Event::Warning { message, .. } => {
@@ -97,6 +94,11 @@ pub fn line(event: &Event, palette: Palette) -> String {
         Event::Checked(report) => report.line(),
         Event::Step { message, .. } | Event::Log { message } => escape(message).into_owned(),
     }
+}
+
+fn request(lines: &[String]) -> String {
+    let lines = lines.iter().map(|line| format!("> {}", escape(line)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// A duration as a number and its unit, `10 s` or `250 ms`.

@@ -58,6 +58,13 @@ impl Exec {
     }
 }
 
+fn transfer_failed(connection: &Connection, error: TransferError) -> Failure {
+    match error {
+        TransferError::Read(e) => connection.receive_failed(e),
+        TransferError::Write(e) => connection.send_failed(e),
+    }
+}
+
 impl Service for Exec {
     fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
         let environment = ucspi_env::for_connection(connection.info(), &self.host);
@@ -104,21 +111,17 @@ impl Exec {
             let sent = output.map_or(OutputEnd::Complete, |output| exchange.send(writer, output));
             let state = exchange.end_output(&sent);
             let by = ended_by(state, &sent, handle);
-            let status = self.close_connection(exchange, writer, child);
+            let exit_status = Some(self.close_connection(exchange, writer, child));
             if !reading.is_finished() {
                 handle.shutdown();
             }
             let received = reading.join().unwrap_or(InputEnd::Abandoned);
-            let outcome = ServiceOutcome { by, exit_status: Some(status), saved: None };
+            let outcome = ServiceOutcome { by, exit_status, saved: None };
             Ok((outcome, child_io::failure(state, sent, received)))
         })?;
         connection.bytes_in = exchange.received.total();
         connection.bytes_out = exchange.sent.total();
-        match failure {
-            None => Ok(outcome),
-            Some(TransferError::Read(e)) => Err(connection.receive_failed(e)),
-            Some(TransferError::Write(e)) => Err(connection.send_failed(e)),
-        }
+        failure.map_or(Ok(outcome), |error| Err(transfer_failed(connection, error)))
     }
 
     /// Closes the connection, then ends the child; returns its exit status.
