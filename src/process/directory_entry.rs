@@ -194,12 +194,13 @@ pub(super) fn in_use() -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    fn place() -> (tempfile::TempDir, PathBuf) {
+    /// A temporary directory, and the path of a file in it that does not exist.
+    pub fn place() -> (tempfile::TempDir, PathBuf) {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("f");
         (place, path)

@@ -110,14 +110,9 @@ fn check_shared(found: &Stat, owner: u32) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::process::directory_entry::is_refusal;
+    use crate::process::directory_entry::tests::place;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
-
-    fn place() -> (tempfile::TempDir, PathBuf) {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("f");
-        (place, path)
-    }
 
     #[test]
     fn hard_link_is_refused_in_shared_directories() {
